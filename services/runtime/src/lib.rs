@@ -1,1 +1,14 @@
-//! To be written.
+//! What every daemon does: its process (memory, logging, identity), the bus (connection, name, ordered sending,
+//! admission of calls, `org.opensesame.Daemon`) and its life (signals, end). Knows nothing of profiles or vaults.
+
+pub mod admission;
+pub mod bus;
+pub mod clock;
+pub mod daemon;
+pub mod identity;
+pub mod logging;
+pub mod memory;
+pub mod outbox;
+pub mod process;
+
+pub use process::{Failure, Process, run};
