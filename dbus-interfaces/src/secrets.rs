@@ -32,6 +32,9 @@ pub struct VaultState {
     /// What is wrong with the vault.
     #[serde(with = "as_variant::optional", skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+    /// The problem code that goes with `error`: `corrupt` or `write-failed`.
+    #[serde(with = "as_variant::optional", skip_serializing_if = "Option::is_none", default)]
+    pub error_code: Option<String>,
 }
 
 /// By profile.

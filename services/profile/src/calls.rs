@@ -1,0 +1,150 @@
+//! The calls that the hub has made and that wait for an answer, each with its deadline. The answers come in the one
+//! ordered stream of the bus, so that each is applied at its place among the signals.
+
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+
+use dbus_interfaces::{Error, daemon, secrets};
+use tokio::{sync::oneshot, time::Instant};
+use zbus::{
+    Message,
+    message::Flags,
+    names::{OwnedUniqueName, UniqueName},
+};
+
+use daemon_runtime::bus::{DRIVER, DRIVER_PATH};
+
+/// How long any call of the hub waits.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Where an answer is wanted.
+pub type Waiter<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What was asked, and who waits for it.
+pub enum Call {
+    /// Who owns daemon-secrets' name.
+    Owner,
+    /// Which process that is.
+    Pid,
+    /// What daemon-secrets says of its run.
+    Introduction,
+    /// Every vault: a reconciliation.
+    State(Vec<Waiter<bool>>),
+    /// Every vault: only to see whether it answers.
+    Probe,
+    /// A user's wish that only daemon-secrets can fulfil.
+    Forward(Waiter<()>),
+}
+
+/// Calls by serial number.
+#[derive(Default)]
+pub struct Calls {
+    waiting: BTreeMap<NonZeroU32, (Call, Instant)>,
+}
+
+impl Calls {
+    /// Remembers a call that is being sent now.
+    pub fn add(&mut self, message: &Message, call: Call) {
+        let deadline = Instant::now() + DEADLINE;
+        self.waiting.insert(message.primary_header().serial_num(), (call, deadline));
+    }
+
+    /// The call that a message answers.
+    pub fn answered_by(&mut self, reply: &Message) -> Option<Call> {
+        let serial = reply.header().reply_serial()?;
+        self.waiting.remove(&serial).map(|(call, _)| call)
+    }
+
+    /// When the first one is overdue.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.waiting.values().map(|(_, deadline)| *deadline).min()
+    }
+
+    /// Takes out what is overdue.
+    pub fn overdue(&mut self, now: Instant) -> Vec<Call> {
+        self.take(|(_, deadline)| *deadline <= now)
+    }
+
+    /// Takes out what was asked of daemon-secrets, whose name has another owner now, or none.
+    pub fn orphaned(&mut self) -> Vec<Call> {
+        self.take(|(call, _)| !matches!(call, Call::Owner))
+    }
+
+    /// Lets `waiter` share the answer of a reconciliation that is under way.
+    ///
+    /// # Errors
+    /// Gives the waiter back where none is.
+    pub fn join_reconciliation(&mut self, waiter: Waiter<bool>) -> Result<(), Waiter<bool>> {
+        let under_way = self.waiting.values_mut().find_map(|(call, _)| match call {
+            Call::State(waiters) => Some(waiters),
+            _ => None,
+        });
+        match under_way {
+            Some(waiters) => {
+                waiters.push(waiter);
+                Ok(())
+            }
+            None => Err(waiter),
+        }
+    }
+
+    /// Whether a probe is under way.
+    pub fn is_probing(&self) -> bool {
+        self.waiting.values().any(|(call, _)| matches!(call, Call::Probe | Call::Introduction))
+    }
+
+    fn take(&mut self, unwanted: impl Fn(&(Call, Instant)) -> bool) -> Vec<Call> {
+        let serials: Vec<_> =
+            self.waiting.iter().filter(|(_, call)| unwanted(call)).map(|(serial, _)| *serial).collect();
+        serials.into_iter().filter_map(|serial| self.waiting.remove(&serial)).map(|(call, _)| call).collect()
+    }
+}
+
+/// Subscribes to every signal of daemon-secrets, and to its coming and going.
+pub fn subscriptions() -> zbus::Result<Vec<Message>> {
+    let changes = format!(
+        "type='signal',sender='{DRIVER}',interface='{DRIVER}',member='NameOwnerChanged',arg0='{}'",
+        secrets::NAME
+    );
+    let signals = format!("type='signal',sender='{}'", secrets::NAME);
+    [changes, signals].iter().map(|rule| driver("AddMatch").with_flags(Flags::NO_REPLY_EXPECTED).build(rule)).collect()
+}
+
+/// Asks who owns daemon-secrets' name.
+pub fn owner() -> zbus::Result<Message> {
+    driver("GetNameOwner").build(&secrets::NAME)
+}
+
+/// Asks for the process behind `owner`.
+pub fn pid(owner: &OwnedUniqueName) -> zbus::Result<Message> {
+    driver("GetConnectionUnixProcessID").build(owner)
+}
+
+/// Asks `owner` who it is.
+pub fn introduction(owner: &OwnedUniqueName) -> zbus::Result<Message> {
+    to(owner, daemon::PATH, "org.freedesktop.DBus.Properties", "GetAll").build(&daemon::INTERFACE)
+}
+
+/// Asks `owner` for every vault.
+pub fn state(owner: &OwnedUniqueName) -> zbus::Result<Message> {
+    to(owner, secrets::PATH, secrets::INTERFACE, "State").build(&())
+}
+
+/// Asks `owner` for `Activate` or `Deactivate`.
+pub fn forward(owner: &OwnedUniqueName, member: &'static str, profile: &str) -> zbus::Result<Message> {
+    to(owner, secrets::PATH, secrets::INTERFACE, member).build(&profile)
+}
+
+/// The unique name cannot be started by the bus: nothing here ever starts daemon-secrets.
+fn to<'m>(
+    owner: &'m OwnedUniqueName,
+    path: &'static str,
+    interface: &'static str,
+    member: &'static str,
+) -> zbus::message::Builder<'m> {
+    let owner: &UniqueName<'_> = owner;
+    Message::method_call(path, member).interface(interface).destination(owner)
+}
+
+fn driver(member: &'static str) -> zbus::message::Builder<'static> {
+    Message::method_call(DRIVER_PATH, member).interface(DRIVER).destination(DRIVER)
+}

@@ -1,0 +1,13 @@
+//! The health hub's parts. Rules: `hub`, `vaults`, `peers`, `health`. Edges: `actor` (the one owner of the state),
+//! `stream` and `calls` (what it hears and asks), `signals` and `dbus` (what it says), `default_profile` (its file).
+
+pub mod actor;
+pub mod calls;
+pub mod dbus;
+pub mod default_profile;
+pub mod health;
+pub mod hub;
+pub mod peers;
+pub mod signals;
+pub mod stream;
+pub mod vaults;

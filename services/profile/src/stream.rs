@@ -1,0 +1,143 @@
+//! What the bus says of daemon-secrets, decoded: signals, its coming and going, and answers. Believes nobody but the
+//! bus itself and the owner of the name.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use daemon_runtime::bus::DRIVER;
+use dbus_interfaces::{
+    ProfileName, daemon,
+    secrets::{self, VaultState, Vaults},
+};
+use serde::Deserialize;
+use zbus::{Message, Type, message::Type as MessageType, names::OwnedUniqueName, wire::as_variant};
+
+use crate::peers::Introduction;
+
+/// A message that concerns the hub.
+#[derive(Debug)]
+pub enum Heard {
+    /// daemon-secrets' name has this owner now.
+    OwnerChanged(Option<OwnedUniqueName>),
+    /// The owner states its vaults.
+    Vaults(BTreeMap<ProfileName, VaultState>),
+    /// The owner announces a run.
+    #[expect(missing_docs, reason = "its daemon id")]
+    Started { id: String },
+    /// The owner said something of no further interest.
+    SignOfLife,
+    /// An answer to one of the hub's calls.
+    Answer,
+    /// Somebody who is not the owner speaks in its name.
+    #[expect(missing_docs, reason = "the signal's own words")]
+    Forged { sender: String, member: String },
+    /// Nothing that concerns the hub.
+    Other,
+}
+
+/// What `message` means while `owner` owns daemon-secrets' name.
+pub fn decode(message: &Message, owner: Option<&OwnedUniqueName>) -> Heard {
+    match message.message_type() {
+        MessageType::MethodCall => Heard::Other,
+        MessageType::MethodReturn | MessageType::Error => Heard::Answer,
+        MessageType::Signal => signal(message, owner),
+    }
+}
+
+fn signal(message: &Message, owner: Option<&OwnedUniqueName>) -> Heard {
+    let header = message.header();
+    let (Some(interface), Some(member), Some(sender)) = (header.interface(), header.member(), header.sender()) else {
+        return Heard::Other;
+    };
+    // The bus writes the sender: nobody else can be the driver.
+    if sender.as_str() == DRIVER {
+        return if member.as_str() == "NameOwnerChanged" { owner_changed(message) } else { Heard::Other };
+    }
+    if owner.is_none_or(|owner| owner.as_str() != sender.as_str()) {
+        return Heard::Forged { sender: sender.to_string(), member: member.to_string() };
+    }
+    match (interface.as_str(), member.as_str()) {
+        ("org.freedesktop.DBus.Properties", "PropertiesChanged") => properties_changed(message),
+        (daemon::INTERFACE, "DaemonStarted") => match message.body().deserialize::<(&str, &str)>() {
+            Ok((_, id)) => Heard::Started { id: id.into() },
+            Err(_) => Heard::SignOfLife,
+        },
+        _ => Heard::SignOfLife,
+    }
+}
+
+fn owner_changed(message: &Message) -> Heard {
+    match message.body().deserialize::<(&str, &str, &str)>() {
+        Ok((secrets::NAME, _, new)) => Heard::OwnerChanged(OwnedUniqueName::try_from(new.to_owned()).ok()),
+        _ => Heard::Other,
+    }
+}
+
+/// The one property of daemon-secrets that the hub needs: it holds all the others.
+#[derive(Deserialize, Type)]
+#[serde(rename_all = "PascalCase", default)]
+#[zbus(signature = "a{sv}")]
+#[derive(Default)]
+struct Changed {
+    #[serde(with = "as_variant::optional")]
+    vaults: Option<Vaults>,
+}
+
+fn properties_changed(message: &Message) -> Heard {
+    match message.body().deserialize::<(&str, Changed, Vec<&str>)>() {
+        Ok((secrets::INTERFACE, Changed { vaults: Some(vaults) }, _)) => Heard::Vaults(named(vaults)),
+        _ => Heard::SignOfLife,
+    }
+}
+
+/// The vaults that an answer to `State` states; `None` where it is no such answer.
+pub fn state(answer: &Message) -> Option<BTreeMap<ProfileName, VaultState>> {
+    let (vaults, _generation): (Vaults, u64) = answer.body().deserialize().ok()?;
+    Some(named(vaults))
+}
+
+/// Names are parsed at every boundary; a row whose name is none is no vault.
+fn named(vaults: Vaults) -> BTreeMap<ProfileName, VaultState> {
+    vaults.into_iter().filter_map(|(profile, state)| Some((profile.parse().ok()?, state))).collect()
+}
+
+/// The properties of `org.opensesame.Daemon` that the hub keeps.
+#[derive(Deserialize, Type)]
+#[serde(rename_all = "PascalCase")]
+#[zbus(signature = "a{sv}")]
+struct DaemonProperties {
+    #[serde(with = "as_variant")]
+    id: String,
+    #[serde(with = "as_variant")]
+    started_usec: u64,
+    #[serde(with = "as_variant")]
+    sandbox: String,
+}
+
+/// What a daemon says of its run; `None` where the answer is none.
+pub fn introduction(answer: &Message) -> Option<Introduction> {
+    let said: DaemonProperties = answer.body().deserialize().ok()?;
+    Some(Introduction { id: said.id, started_usec: said.started_usec, sandbox: said.sandbox })
+}
+
+/// Logs forged signals, one line in ten seconds.
+#[derive(Default)]
+pub struct Grievances {
+    last: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Grievances {
+    /// `sender` spoke in the name of daemon-secrets.
+    pub fn forged(&mut self, sender: &str, member: &str) {
+        if self.last.is_some_and(|last| last.elapsed() < Duration::from_secs(10)) {
+            self.unsaid += 1;
+            return;
+        }
+        let unsaid = std::mem::take(&mut self.unsaid);
+        self.last = Some(Instant::now());
+        tracing::warn!(sender, member, unsaid, "ignored a signal from a stranger to org.opensesame.Secrets");
+    }
+}
