@@ -1,0 +1,158 @@
+//! The two halves of a connection as zbus sees them: the gate. The reader refuses a message by its header and reads
+//! no further than the message; the writer counts answers.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    net::UnixStream,
+    time::{Instant, timeout_at},
+};
+use tracing::debug;
+use zbus::{
+    Message,
+    connection::socket::{ReadHalf, WriteHalf},
+    export::async_trait::async_trait,
+};
+
+use crate::{
+    Peer, bytes,
+    calls::{Calls, Wanted},
+    header::{self, HEADER},
+};
+
+/// The most time between a message's first byte and its last: half a message must not hold its buffer for ever.
+const MAX_MESSAGE_TIME: Duration = Duration::from_secs(10);
+
+/// Reads calls, and nothing else.
+#[derive(Debug)]
+pub struct Reader {
+    stream: Arc<UnixStream>,
+    calls: Arc<Calls>,
+    peer: Peer,
+    /// The bytes of the current message that are still to come; 0 where the next is a header.
+    rest: usize,
+    /// When they must have come.
+    deadline: Instant,
+}
+
+impl Reader {
+    /// The reading half of a peer's connection.
+    pub fn new(stream: Arc<UnixStream>, calls: Arc<Calls>, peer: Peer) -> Self {
+        Self { stream, calls, peer, rest: 0, deadline: Instant::now() }
+    }
+
+    /// The header of the next call, once there is room for one more.
+    async fn header(&mut self) -> io::Result<[u8; HEADER]> {
+        tokio::select! {
+            // In this order, so that what a peer said before it left is read while there is room.
+            biased;
+            () = self.calls.room() => {}
+            gone = bytes::gone(&self.stream) => return Err(gone.err().unwrap_or(io::ErrorKind::UnexpectedEof.into())),
+        }
+        let mut header = [0; HEADER];
+        let read = bytes::read(&self.stream, &mut header).await?;
+        self.deadline = Instant::now() + MAX_MESSAGE_TIME;
+        let remaining = header.get_mut(read..).unwrap_or_default();
+        timeout_at(self.deadline, bytes::read_exact(&self.stream, remaining)).await??;
+        let call = header::judge(&header).map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal))?;
+        self.calls.asked(&call);
+        self.rest = call.rest;
+        header::expect_reply(&mut header);
+        Ok(header)
+    }
+
+    /// Fills a part of the buffer that zbus made for the message: it first asks for a header, then for the rest.
+    async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest == 0 {
+            let place = buffer.first_chunk_mut().ok_or(io::ErrorKind::InvalidInput)?;
+            *place = self.header().await?;
+            return Ok(HEADER);
+        }
+        let end = buffer.len().min(self.rest);
+        let place = buffer.get_mut(..end).unwrap_or_default();
+        let read = timeout_at(self.deadline, bytes::read(&self.stream, place)).await??;
+        self.rest -= read;
+        Ok(read)
+    }
+}
+
+#[async_trait]
+impl ReadHalf for Reader {
+    /// As zbus's own `receive_message` wants it: no descriptors, since none is ever taken.
+    async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        let received = self.receive(buffer).await;
+        if let Err(error) = &received
+            && error.kind() != io::ErrorKind::UnexpectedEof
+        {
+            debug!(pid = self.peer.pid, %error, "ended a private connection over a message");
+        }
+        Ok((received?, Vec::new()))
+    }
+}
+
+/// Writes answers, and counts them.
+#[derive(Debug)]
+pub struct Writer {
+    /// Weak, since zbus keeps this half as long as any call runs: the descriptor is to end with the connection.
+    stream: Weak<UnixStream>,
+    calls: Arc<Calls>,
+}
+
+impl Writer {
+    /// The writing half of a peer's connection.
+    pub fn new(stream: &Arc<UnixStream>, calls: Arc<Calls>) -> Self {
+        Self { stream: Arc::downgrade(stream), calls }
+    }
+
+    async fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let stream = self.stream.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
+        // A message sent in part, because the call that sent it was dropped, leaves the peer waiting for the rest.
+        let whole = EndUnlessWhole(Some(&stream));
+        bytes::write_all(&stream, bytes).await?;
+        whole.done();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl WriteHalf for Writer {
+    async fn send_message(&mut self, message: &Message) -> zbus::Result<()> {
+        let answered = message.header().reply_serial();
+        if answered.is_none_or(|serial| self.calls.wanted(serial) == Wanted::Yes) {
+            self.write(message.data()).await?;
+        }
+        if let Some(serial) = answered {
+            self.calls.answered(serial);
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        if let Some(stream) = self.stream.upgrade() {
+            bytes::end(&stream);
+        }
+        Ok(())
+    }
+}
+
+/// Ends the stream when dropped before it is done.
+struct EndUnlessWhole<'s>(Option<&'s UnixStream>);
+
+impl EndUnlessWhole<'_> {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndUnlessWhole<'_> {
+    fn drop(&mut self) {
+        if let Some(stream) = self.0 {
+            bytes::end(stream);
+        }
+    }
+}
