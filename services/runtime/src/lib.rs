@@ -8,7 +8,10 @@ pub mod daemon;
 pub mod identity;
 pub mod logging;
 pub mod memory;
+pub mod notify;
 pub mod outbox;
 pub mod process;
+pub mod sandbox;
+pub mod watchdog;
 
 pub use process::{Failure, Process, run};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use daemon_runtime::admission::{Admitted, Permits};
 use dbus_interfaces::{
     Error, ProfileName,
-    profile::{DaemonRow, Problem, Report, Status, VaultRow},
+    profile::{DaemonRow, Problem, Report, VaultRow},
 };
 use tokio::sync::watch;
 use zbus::{interface, object_server::SignalEmitter};
@@ -45,7 +45,7 @@ fn named(profile: &str) -> Result<ProfileName, Error> {
 #[interface(name = "org.opensesame.Profile", introspection_docs = false)]
 impl Profile {
     #[zbus(out_args("lock_state", "default_profile", "active_profiles", "locked"))]
-    async fn status(&self) -> Result<Status, Error> {
+    async fn status(&self) -> Result<(BTreeMap<String, bool>, String, Vec<String>, bool), Error> {
         let report = self.hub.look().await?;
         Ok((report.lock_state.clone(), report.default_profile.clone(), report.active_profiles.clone(), report.locked))
     }

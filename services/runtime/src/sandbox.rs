@@ -1,0 +1,161 @@
+//! The Landlock sandbox (contract, section 4, "Sandbox"). Applied before any thread starts, since it binds only the
+//! thread that asks and those that it starts later.
+//!
+//! It limits mistakes and bugs: a hostile daemon could still ask the service manager over the bus.
+
+use std::{fmt, io, path::PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
+    PathFdError, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope,
+};
+
+/// The newest kernel interface that was thought of here. Older kernels enforce what they know of it.
+const NEWEST: ABI = ABI::V10;
+
+/// What a daemon is allowed.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Folders that it writes. They must exist.
+    pub writable: Vec<PathBuf>,
+    /// Sockets that it connects to: the bus, the service manager's, the journal's.
+    pub sockets: Vec<PathBuf>,
+    /// Whether one of its sockets has an abstract name, which the scope on those would cut off.
+    pub needs_abstract_sockets: bool,
+}
+
+/// What the kernel enforces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sandbox {
+    /// Writes, TCP, abstract sockets and signals.
+    Full,
+    /// Writes at least.
+    Partial,
+    /// Nothing.
+    #[default]
+    None,
+}
+
+impl Sandbox {
+    /// The word on the bus.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Partial => "partial",
+            Self::None => "none",
+        }
+    }
+
+    /// What a kernel with this interface enforces of our rules.
+    fn of(abi: Option<ABI>, needs_abstract_sockets: bool) -> Self {
+        match abi {
+            None | Some(ABI::Unsupported) => Self::None,
+            Some(abi) if abi >= ABI::V6 && !needs_abstract_sockets => Self::Full,
+            Some(_) => Self::Partial,
+        }
+    }
+}
+
+impl fmt::Display for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why the sandbox is not on.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// A folder of the rules cannot be opened.
+    #[error("cannot make the sandbox: {0}; check that folder")]
+    Path(#[from] PathFdError),
+    /// The kernel refused the rules.
+    #[error("cannot make the sandbox: {0}")]
+    Ruleset(#[from] RulesetError),
+}
+
+/// Restricts this thread, and those that it starts, to `rules`. What the kernel then enforces.
+///
+/// # Errors
+/// A folder of the rules is missing, or the kernel refuses what it says it knows. A kernel without Landlock is no
+/// error.
+pub fn enforce(rules: &Rules) -> Result<Sandbox, SandboxError> {
+    let scopes = if rules.needs_abstract_sockets { Scope::Signal.into() } else { Scope::from_all(NEWEST) };
+    let writes = AccessFs::from_write(NEWEST);
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(writes)?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(scopes)?
+        .create()?;
+    for folder in &rules.writable {
+        ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(folder)?, folder_accesses()))?;
+    }
+    // A socket that is not there now cannot be granted, nor would it be found.
+    for socket in rules.sockets.iter().filter(|socket| socket.exists()) {
+        ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(socket)?, AccessFs::ResolveUnix))?;
+    }
+    let status = ruleset.restrict_self()?;
+    let abi = match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } => Some(effective_abi),
+        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => None,
+    };
+    Ok(Sandbox::of(abi, rules.needs_abstract_sockets))
+}
+
+/// Files, folders and sockets may be made, written, moved and removed; no devices.
+fn folder_accesses() -> BitFlags<AccessFs> {
+    AccessFs::WriteFile
+        | AccessFs::Truncate
+        | AccessFs::MakeReg
+        | AccessFs::MakeDir
+        | AccessFs::MakeSock
+        | AccessFs::RemoveFile
+        | AccessFs::RemoveDir
+        | AccessFs::Refer
+}
+
+/// Makes the folders that a rule needs: a missing one cannot be granted.
+///
+/// # Errors
+/// A folder cannot be made.
+pub fn make_folder(folder: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_is_defined_by_what_is_enforced() {
+        assert_eq!(Sandbox::of(None, false), Sandbox::None);
+        assert_eq!(Sandbox::of(Some(ABI::V1), false), Sandbox::Partial);
+        assert_eq!(Sandbox::of(Some(ABI::V5), false), Sandbox::Partial, "no scopes yet");
+        assert_eq!(Sandbox::of(Some(ABI::V6), false), Sandbox::Full);
+        assert_eq!(Sandbox::of(Some(ABI::V10), true), Sandbox::Partial, "abstract sockets stay open");
+    }
+
+    /// In a thread of its own: the sandbox stays for as long as the thread does.
+    #[test]
+    fn only_the_granted_folders_are_written() {
+        let home = tempfile::tempdir().unwrap();
+        let (inside, outside) = (home.path().join("inside"), home.path().join("outside"));
+        make_folder(&inside).unwrap();
+        make_folder(&outside).unwrap();
+        let rules = Rules { writable: vec![inside.clone()], ..Rules::default() };
+        let refused = std::thread::spawn(move || {
+            let sandbox = enforce(&rules).unwrap();
+            std::fs::write(inside.join("new"), "x").unwrap();
+            std::fs::rename(inside.join("new"), inside.join("file")).unwrap();
+            let refused = std::fs::write(outside.join("file"), "x").is_err();
+            let tcp = std::net::TcpListener::bind("127.0.0.1:0").is_err();
+            (sandbox, refused, tcp)
+        });
+        match refused.join().unwrap() {
+            (Sandbox::None, refused, tcp) => assert_eq!((refused, tcp), (false, false), "nothing is claimed"),
+            (Sandbox::Partial, refused, _) => assert!(refused),
+            (Sandbox::Full, refused, tcp) => assert!(refused && tcp),
+        }
+    }
+}
