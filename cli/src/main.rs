@@ -1,2 +1,39 @@
-//! To be written.
-fn main() {}
+//! `sesame`: parses the arguments, runs one command, prints one failure.
+
+use std::{alloc::System, io::Write, process::ExitCode};
+
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use sesame_cli::{commands, complete, error::Failure, exit::Code, usage};
+use zeroizing_alloc::ZeroAlloc;
+
+/// Passphrases and secrets pass through this memory: what is freed is wiped.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+
+fn main() -> ExitCode {
+    let ended = protect().and_then(|()| run());
+    let code = ended.unwrap_or_else(|failure| {
+        // Nobody is left to tell where standard error fails.
+        let _ = writeln!(std::io::stderr(), "{failure}");
+        failure.code
+    });
+    code.into()
+}
+
+/// No core dump and no other process of this user sees the memory.
+fn protect() -> Result<(), Failure> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|cause| Failure {
+        what: "cannot protect the memory".into(),
+        why: cause.to_string(),
+        hint: None,
+        code: Code::Failure,
+    })
+}
+
+fn run() -> Result<Code, Failure> {
+    complete::answer_shell();
+    match usage::parse()? {
+        Some(args) => commands::run(args),
+        None => Ok(Code::Success),
+    }
+}

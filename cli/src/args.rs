@@ -1,0 +1,441 @@
+//! The command line's definition: help texts, manual pages and completions all come from here.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args as Group, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCandidates;
+use dbus_interfaces::{ProfileName, SecretName};
+
+use crate::{complete, condition::Condition, passphrase::Source, render::paint::When};
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  it worked
+  1  any other failure
+  2  wrong usage, a name or passphrase out of form
+  3  the daemon is not running
+  4  there is no session bus
+  5  the daemon is there but did not answer in time
+  6  the vault is locked (or not active), or the passphrase is wrong
+  7  no such profile, vault or secret
+  8  the condition asked for does not hold
+
+Every failure is one line on standard error, and where there is one, a second line that says what to do.";
+
+/// Keep secrets in encrypted vaults, one for each trust profile
+///
+/// Open Sesame keeps secrets in encrypted vaults, one for each trust profile (personal, work, ...). A vault is locked
+/// or unlocked; an unlocked and active one serves its secrets to the programs of this user.
+#[derive(Debug, Parser)]
+#[command(name = "sesame", version, disable_help_subcommand = true, after_long_help = EXIT_STATUS)]
+pub struct Args {
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    pub color: When,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Set up for the first time: create, unlock and choose a first profile
+    ///
+    /// Starts both daemons, creates the profile's vault (asking for a new passphrase), unlocks it, makes it the default
+    /// profile, and lets the daemons start with the session where systemd runs it. Does only what is missing, so it
+    /// may be run again.
+    Init(Init),
+    /// Show vaults, profiles, and what is wrong
+    ///
+    /// Never starts a daemon, and ends with 0 for whatever it could report.
+    Status(Status),
+    /// Test a condition, for scripts: 0 it holds, 8 it does not
+    ///
+    /// Prints nothing where it could tell. 3, 4 and 5 mean that it cannot tell; 7 that there is no such profile.
+    Is(Is),
+    /// List, create, delete and choose trust profiles
+    #[command(subcommand)]
+    Profile(Profile),
+    /// Unlock a vault, and activate its profile
+    Unlock(Unlock),
+    /// Lock a vault: its key leaves memory
+    ///
+    /// Done when the keys are gone: a vault that is locked already, or a daemon that does not run, is no failure.
+    Lock(Lock),
+    /// Unlock the vault if it is locked, lock it if it is unlocked
+    Toggle(Unlock),
+    /// Change a vault's passphrase, and its key with it
+    Passphrase(Passphrase),
+    /// List, read, store and delete the secrets of an unlocked vault
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Run a program with a profile's secrets in its environment
+    ///
+    /// Replaces itself by COMMAND, with every secret of the profile in the environment: the secret db-url is DB_URL.
+    /// Names that are set already, that two secrets share, or that steer programs (PATH, LD_*, ...) are refused unless
+    /// mapped by hand with --env.
+    ///
+    /// Ends with what COMMAND ends with; 125 where it could not be started, 126 where it is not executable, 127 where
+    /// there is no such program, 2 for refused names, 3 where daemon-secrets does not run.
+    Run(Run),
+    /// Print the completion script of a shell
+    ///
+    /// bash: source <(sesame completions bash)
+    /// zsh: source <(sesame completions zsh)
+    /// fish: sesame completions fish | source
+    #[command(verbatim_doc_comment)]
+    Completions(Completions),
+}
+
+/// Which profile: the default one where it is left out.
+#[derive(Debug, Group)]
+pub struct WhichProfile {
+    /// The trust profile; the default profile where left out
+    #[arg(short, long, value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
+    pub profile: Option<ProfileName>,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, Group)]
+pub struct Timeout {
+    /// Seconds to wait for an answer: 2 where left out, 30 where a key is derived from a passphrase
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+}
+
+/// Where the passphrase comes from: the terminal where left out.
+#[derive(Debug, Group)]
+pub struct ThePassphrase {
+    /// Read the passphrase from this file; one trailing newline is not part of it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from this open file descriptor
+    #[arg(long, value_name = "N", conflicts_with = "passphrase_file")]
+    passphrase_fd: Option<u32>,
+}
+
+/// Where the new passphrase comes from: the terminal where left out.
+#[derive(Debug, Group)]
+pub struct NewPassphrase {
+    /// Read the new passphrase from this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    new_passphrase_file: Option<PathBuf>,
+    /// Read the new passphrase from this open file descriptor
+    #[arg(long, value_name = "N", conflicts_with = "new_passphrase_file")]
+    new_passphrase_fd: Option<u32>,
+}
+
+impl ThePassphrase {
+    /// Where the passphrase comes from.
+    pub fn source(&self) -> Source {
+        source(self.passphrase_file.as_ref(), self.passphrase_fd)
+    }
+}
+
+impl NewPassphrase {
+    /// Where the new passphrase comes from.
+    pub fn source(&self) -> Source {
+        source(self.new_passphrase_file.as_ref(), self.new_passphrase_fd)
+    }
+}
+
+fn source(file: Option<&PathBuf>, descriptor: Option<u32>) -> Source {
+    let file = file.cloned().map(Source::File);
+    file.or(descriptor.map(Source::Descriptor)).unwrap_or_default()
+}
+
+/// `sesame init`.
+#[derive(Debug, Group)]
+pub struct Init {
+    /// The first profile's name; personal where left out
+    pub profile: Option<ProfileName>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub passphrase: ThePassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// `sesame status`.
+#[derive(Debug, Group)]
+pub struct Status {
+    /// Show only this profile's vault; may be given several times
+    #[arg(short, long = "profile", value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
+    pub profiles: Vec<ProfileName>,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// How to show a status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object, also where the status cannot be told
+    Json,
+}
+
+/// `sesame is`.
+#[derive(Debug, Group)]
+pub struct Is {
+    /// What must hold
+    #[arg(value_enum)]
+    pub condition: Condition,
+    /// The trust profile; may be given several times, and every one must fulfil the condition
+    #[arg(short, long = "profile", value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
+    pub profiles: Vec<ProfileName>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// `sesame profile ...`.
+#[derive(Debug, Subcommand)]
+pub enum Profile {
+    /// Print the names of all profiles, one a line
+    List(Timeout),
+    /// Create a profile with a new, locked vault
+    Add(NewProfile),
+    /// Delete a profile with its vault and all its secrets
+    ///
+    /// Asks for the vault's passphrase. The default profile cannot be deleted: choose another one first.
+    Remove(RemovedProfile),
+    /// Choose the profile that is meant where none is named
+    Default(NamedProfile),
+    /// Let an unlocked profile serve its secrets
+    Activate(NamedProfile),
+    /// Stop a profile from serving its secrets, without locking its vault
+    Deactivate(NamedProfile),
+}
+
+/// A profile to create.
+#[derive(Debug, Group)]
+pub struct NewProfile {
+    /// The new profile's name: letters, digits, _ and -
+    pub name: ProfileName,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub passphrase: ThePassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// A profile to delete.
+#[derive(Debug, Group)]
+pub struct RemovedProfile {
+    /// The profile's name
+    #[arg(add = ArgValueCandidates::new(complete::profiles))]
+    pub name: ProfileName,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub passphrase: ThePassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// An existing profile.
+#[derive(Debug, Group)]
+pub struct NamedProfile {
+    /// The profile's name
+    #[arg(add = ArgValueCandidates::new(complete::profiles))]
+    pub name: ProfileName,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// `sesame unlock` and `sesame toggle`.
+#[derive(Debug, Group)]
+pub struct Unlock {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: WhichProfile,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub passphrase: ThePassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// `sesame lock`.
+#[derive(Debug, Group)]
+pub struct Lock {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: WhichProfile,
+    /// Lock every vault
+    #[arg(long, conflicts_with = "profile")]
+    pub all: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// `sesame passphrase`.
+#[derive(Debug, Group)]
+pub struct Passphrase {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: WhichProfile,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub passphrase: ThePassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub new_passphrase: NewPassphrase,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// `sesame secret ...`.
+#[derive(Debug, Subcommand)]
+pub enum Secret {
+    /// Print the names of the secrets, one a line
+    List(SecretList),
+    /// Print a secret as it is, with a newline only on a terminal
+    Get(NamedSecret),
+    /// Store standard input as a secret, as it is; on a terminal, ask for it
+    ///
+    /// The value is never taken from the arguments. At most 1 MiB.
+    Set(SecretSet),
+    /// Delete a secret
+    Rm(NamedSecret),
+}
+
+/// `sesame secret list`.
+#[derive(Debug, Group)]
+pub struct SecretList {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: WhichProfile,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// An existing secret.
+#[derive(Debug, Group)]
+pub struct NamedSecret {
+    /// The secret's name
+    #[arg(add = ArgValueCandidates::new(complete::secrets))]
+    pub name: SecretName,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: WhichProfile,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// A secret to store.
+#[derive(Debug, Group)]
+pub struct SecretSet {
+    /// The secret's name: letters, digits, . _ and -
+    #[arg(add = ArgValueCandidates::new(complete::secrets))]
+    pub name: SecretName,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: WhichProfile,
+    /// Drop one newline at the end of standard input
+    #[arg(long)]
+    pub strip_newline: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+}
+
+/// `sesame run`.
+#[derive(Debug, Group)]
+pub struct Run {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub which: WhichProfile,
+    /// Set VAR to the secret NAME; may be given several times, and then only the named secrets are set
+    #[arg(long, value_name = "VAR=NAME", value_parser = mapping)]
+    pub env: Vec<(String, SecretName)>,
+    /// Set VAR to the path /dev/fd/N of a sealed memory file that holds the secret NAME; may be given several times
+    #[arg(long, value_name = "VAR=NAME", value_parser = mapping)]
+    pub file: Vec<(String, SecretName)>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub timeout: Timeout,
+    /// The program to run, and its arguments
+    #[arg(last = true, required = true, value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+/// `sesame completions`.
+#[derive(Debug, Group)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell that completions exist for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// The definition as clap knows it.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let duration = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration
+        .filter(|duration| !duration.is_zero() && *duration <= Duration::from_secs(86_400))
+        .ok_or_else(|| "a time is a number of seconds above 0, at most 86400".into())
+}
+
+fn mapping(text: &str) -> Result<(String, SecretName), String> {
+    let (variable, name) = text.split_once('=').ok_or("a mapping is VAR=NAME")?;
+    let is_name = variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if variable.is_empty() || !is_name || variable.starts_with(|first: char| first.is_ascii_digit()) {
+        return Err("a variable's name is letters, digits and _, not beginning with a digit".into());
+    }
+    Ok((variable.into(), name.parse().map_err(|invalid: dbus_interfaces::name::InvalidName| invalid.to_string())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_positive_and_bounded() {
+        assert_eq!(seconds("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for bad in ["0", "-1", "", "2s", "nan", "inf", "86401"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn mappings_name_a_variable_and_a_secret() {
+        assert_eq!(mapping("DB=db-url"), Ok(("DB".into(), "db-url".parse().unwrap())));
+        for bad in ["DB", "=db", "1A=db", "A-B=db", "A=", "A=-x"] {
+            assert!(mapping(bad).is_err(), "{bad}");
+        }
+    }
+}

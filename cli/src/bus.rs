@@ -1,0 +1,131 @@
+//! The session bus, by hand: connect, one message, its answer. No proxies, no match rules, no auto-start.
+
+use std::io;
+
+use dbus_interfaces::{Error as Refusal, places, profile, secrets};
+use futures_util::StreamExt;
+use serde::{Serialize, de::DeserializeOwned};
+use zbus::{
+    Connection, DynamicType, Message, MessageStream, Type,
+    connection::Builder,
+    fdo,
+    message::{Flags, Type as Kind},
+};
+
+use crate::{deadline::Deadline, error::Error};
+
+/// The bus itself, in messages to the user.
+pub const THE_BUS: &str = "the session bus";
+
+/// Somebody on the bus who can be called.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// How the user knows it.
+    pub who: &'static str,
+    /// Its well-known name.
+    pub name: &'static str,
+    /// The object.
+    pub path: &'static str,
+    /// The interface.
+    pub interface: &'static str,
+}
+
+/// The health hub.
+pub const HUB: Service =
+    Service { who: "daemon-profile", name: profile::NAME, path: profile::PATH, interface: profile::INTERFACE };
+/// The vaults.
+pub const SECRETS: Service =
+    Service { who: "daemon-secrets", name: secrets::NAME, path: secrets::PATH, interface: secrets::INTERFACE };
+/// The bus driver.
+pub const DRIVER: Service = Service {
+    who: THE_BUS,
+    name: "org.freedesktop.DBus",
+    path: "/org/freedesktop/DBus",
+    interface: "org.freedesktop.DBus",
+};
+
+/// A connection to the session bus.
+#[derive(Debug)]
+pub struct Bus {
+    connection: Connection,
+    address: String,
+}
+
+impl Bus {
+    /// Connects to the session bus, the first one of its address list that answers.
+    ///
+    /// # Errors
+    /// [`Error::NoBus`], or [`Error::NoAnswer`] from a bus that is there.
+    pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
+        let address = places::session_bus();
+        let mut cause = zbus::Error::Address("the address is empty".into());
+        for one in address.split(';').filter(|one| !one.is_empty()) {
+            match deadline.wait(THE_BUS, Builder::address(one).build()).await? {
+                Ok(connection) => return Ok(Self { connection, address }),
+                Err(refused) => cause = refused,
+            }
+        }
+        Err(Error::NoBus { address, cause })
+    }
+
+    /// Calls `member` of `service`, without starting it.
+    ///
+    /// # Errors
+    /// What the service refused, or why it could not be asked.
+    pub async fn call<R: DeserializeOwned + Type>(
+        &self,
+        service: Service,
+        member: &str,
+        body: &(impl Serialize + DynamicType),
+        deadline: Deadline,
+    ) -> Result<R, Error> {
+        let answer = async { self.answer(service, member, body).await?.body().deserialize() };
+        deadline.wait(service.who, answer).await?.map_err(|cause| self.explain(service.who, cause))
+    }
+
+    async fn answer(
+        &self,
+        service: Service,
+        member: &str,
+        body: &(impl Serialize + DynamicType),
+    ) -> zbus::Result<Message> {
+        let call = Message::method_call(service.path, member)
+            .destination(service.name)
+            .interface(service.interface)
+            .with_flags(Flags::NO_AUTO_START)
+            .build(body)?;
+        let serial = call.primary_header().serial_num();
+        let mut received = MessageStream::from(&self.connection);
+        self.connection.send(&call).await?;
+        while let Some(message) = received.next().await {
+            let message = message?;
+            if message.header().reply_serial() == Some(serial) {
+                return if message.message_type() == Kind::Error { Err(message.into()) } else { Ok(message) };
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
+    }
+
+    fn explain(&self, who: &'static str, cause: zbus::Error) -> Error {
+        match explain(who, cause) {
+            Error::Call { cause: cause @ zbus::Error::InputOutput(_), .. } => {
+                Error::NoBus { address: self.address.clone(), cause }
+            }
+            error => error,
+        }
+    }
+}
+
+/// What a failed call to `who` means.
+pub fn explain(who: &'static str, cause: zbus::Error) -> Error {
+    let cause = match Refusal::from(cause) {
+        Refusal::ZBus(cause) => cause,
+        refusal => return Error::Refused(refusal),
+    };
+    let zbus::Error::FDO(named) = &cause else { return Error::Call { who, cause } };
+    match **named {
+        fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_) => Error::NotRunning(who),
+        fdo::Error::NoReply(_) | fdo::Error::Disconnected(_) => Error::Died(who),
+        _ => Error::Call { who, cause },
+    }
+}

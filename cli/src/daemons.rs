@@ -1,0 +1,114 @@
+//! The questions that commands ask the two daemons over the session bus.
+
+use dbus_interfaces::{
+    ProfileName, places,
+    profile::{Report, Status, VaultRow},
+    secrets::{VaultState, Vaults},
+};
+use zbus::fdo;
+
+use crate::{
+    bus::{Bus, DRIVER, HUB, SECRETS, Service},
+    deadline::{Deadline, START},
+    error::Error,
+};
+
+/// The profile meant by `-p`: the default one where it is left out.
+///
+/// # Errors
+/// Where the environment does not tell where the default profile stands.
+pub fn chosen(profile: Option<&ProfileName>) -> Result<ProfileName, Error> {
+    match profile {
+        Some(profile) => Ok(profile.clone()),
+        None => Ok(places::read_default_profile(&places::default_profile_file()?)),
+    }
+}
+
+/// Connects to the bus and starts both daemons where they do not run. daemon-secrets first, so that the hub hears a
+/// report as soon as it asks.
+///
+/// # Errors
+/// No bus, or the daemon that could not be started.
+pub async fn start() -> Result<Bus, Error> {
+    let deadline = Deadline::after(START);
+    let bus = Bus::connect(deadline).await?;
+    for daemon in [SECRETS, HUB] {
+        start_one(&bus, daemon, deadline).await?;
+    }
+    Ok(bus)
+}
+
+async fn start_one(bus: &Bus, daemon: Service, deadline: Deadline) -> Result<u32, Error> {
+    let not_started = |why: String| Error::NotStarted { who: daemon.who, why };
+    match bus.call(DRIVER, "StartServiceByName", &(daemon.name, 0_u32), deadline).await {
+        Err(Error::NotRunning(_)) => Err(not_started("the session bus knows no activation file for it".into())),
+        Err(Error::NoAnswer { limit, .. }) => Err(not_started(format!("not within {} s", limit.as_secs()))),
+        Err(Error::Call { cause, .. }) => Err(not_started(cause.to_string())),
+        answer => answer,
+    }
+}
+
+/// One snapshot of everything, from the hub.
+///
+/// # Errors
+/// As [`Bus::call`].
+pub async fn report(bus: &Bus, deadline: Deadline) -> Result<Report, Error> {
+    bus.call(HUB, "Report", &(), deadline).await
+}
+
+/// As [`report`], made up from `Status` where the hub is too old to have it: health is then `unknown`.
+///
+/// # Errors
+/// As [`Bus::call`].
+pub async fn report_or_status(bus: &Bus, deadline: Deadline) -> Result<Report, Error> {
+    match report(bus, deadline).await {
+        Err(Error::Call { cause: zbus::Error::FDO(cause), .. }) if matches!(*cause, fdo::Error::UnknownMethod(_)) => {
+            bus.call(HUB, "Status", &(), deadline).await.map(from_status)
+        }
+        answer => answer,
+    }
+}
+
+fn from_status((lock_state, default_profile, active_profiles, locked): Status) -> Report {
+    let row = |(name, locked): (&String, &bool)| {
+        let row = VaultRow {
+            locked: *locked,
+            active: active_profiles.contains(name),
+            default: *name == default_profile,
+            since_usec: 0,
+            reason: String::new(),
+            known: "reported".into(),
+            error: None,
+        };
+        (name.clone(), row)
+    };
+    Report {
+        vaults: lock_state.iter().map(row).collect(),
+        // A hub that knows vaults has heard a report; when, it does not say.
+        reconciled_usec: u64::from(!lock_state.is_empty()),
+        lock_state,
+        default_profile,
+        active_profiles,
+        locked,
+        health: "unknown".into(),
+        problems: Vec::new(),
+        generation: 0,
+        daemons: Default::default(),
+    }
+}
+
+/// The vaults as daemon-secrets itself states them.
+///
+/// # Errors
+/// As [`Bus::call`].
+pub async fn vaults(bus: &Bus, deadline: Deadline) -> Result<Vaults, Error> {
+    bus.call::<(Vaults, u64)>(SECRETS, "State", &(), deadline).await.map(|(vaults, _)| vaults)
+}
+
+/// One vault as daemon-secrets itself states it.
+///
+/// # Errors
+/// As [`Bus::call`], and [`Error::NoProfile`].
+pub async fn vault(bus: &Bus, profile: &ProfileName, deadline: Deadline) -> Result<VaultState, Error> {
+    vaults(bus, deadline).await?.remove(profile.as_str()).ok_or_else(|| Error::NoProfile(profile.clone()))
+}

@@ -1,0 +1,41 @@
+//! The deadline that everything waited for has: connecting, the handshake and the call together.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+/// For a call that is answered from memory.
+pub const CALL: Duration = Duration::from_secs(2);
+/// For a call that derives a key from a passphrase.
+pub const KEY: Duration = Duration::from_secs(30);
+/// For starting a daemon.
+pub const START: Duration = Duration::from_secs(10);
+
+/// A moment, and how long it was away when the waiting began.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// The moment `limit` from now.
+    pub fn after(limit: Duration) -> Self {
+        Self { at: Instant::now() + limit, limit }
+    }
+
+    /// Waits for `who` until the deadline.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswer`] at the deadline.
+    pub async fn wait<T>(self, who: &'static str, answer: impl Future<Output = T>) -> Result<T, Error> {
+        tokio::time::timeout_at(self.at, answer).await.map_err(|_| self.missed(who))
+    }
+
+    /// The error of missing this deadline.
+    pub fn missed(self, who: &'static str) -> Error {
+        Error::NoAnswer { who, limit: self.limit }
+    }
+}

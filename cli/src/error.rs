@@ -1,0 +1,235 @@
+//! Everything that can go wrong, the exit code that it ends with, and the one or two lines that the user reads.
+
+use std::{fmt, io, path::Path, time::Duration};
+
+use dbus_interfaces::{Error as Refusal, ProfileName, places::PlaceError};
+
+use crate::{exit::Code, output::printable};
+
+/// Why something failed. Its text is the WHY of `sesame: WHAT: WHY` and never holds a passphrase or a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Wrong usage that only shows later than the parsing of the arguments.
+    #[error("{0}")]
+    Usage(String),
+    /// A place that the environment does not tell.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// No session bus at this address.
+    #[error("there is no session bus at {address} ({cause})")]
+    NoBus {
+        /// What was tried.
+        address: String,
+        /// What the system said.
+        cause: zbus::Error,
+    },
+    /// Nobody owns the daemon's name, or listens at its socket.
+    #[error("{0} is not running")]
+    NotRunning(&'static str),
+    /// The daemon went away with the call.
+    #[error("{0} ended before it answered")]
+    Died(&'static str),
+    /// The bus could not start the daemon.
+    #[error("{who} could not be started ({why})")]
+    NotStarted {
+        /// The daemon.
+        who: &'static str,
+        /// What the bus said.
+        why: String,
+    },
+    /// The hub runs, and nothing has told it of the vaults yet.
+    #[error("daemon-secrets has not reported, so nothing is known of the vaults")]
+    NotReported,
+    /// It is there, and silent.
+    #[error("{who} did not answer within {} s", limit.as_secs_f64())]
+    NoAnswer {
+        /// The daemon, or the bus.
+        who: &'static str,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// A daemon's own refusal, by name. Its sentence is complete and says what to do.
+    #[error("{}", zbus::DBusError::description(.0).unwrap_or("refused without a reason"))]
+    Refused(Refusal),
+    /// Any other failure of a call.
+    #[error("{who} failed the call ({cause})")]
+    Call {
+        /// Who was called.
+        who: &'static str,
+        /// What zbus or the bus said.
+        cause: zbus::Error,
+    },
+    /// No trust profile has this name.
+    #[error("there is no profile {0}")]
+    NoProfile(ProfileName),
+    /// A passphrase is needed and there is no terminal to ask for it.
+    #[error("a passphrase is needed, and there is no terminal to ask for it")]
+    NoTerminal,
+    /// The user or the system interrupted the question.
+    #[error("interrupted")]
+    Interrupted,
+    /// The system refused to read or write.
+    #[error("{name}: {cause}")]
+    File {
+        /// The file or descriptor.
+        name: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+    /// `run` could not become the command.
+    #[error("{why}")]
+    Exec {
+        /// 126 or 127.
+        code: Code,
+        /// What the system said.
+        why: String,
+    },
+}
+
+impl Error {
+    /// The kind of failure, as scripts see it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Usage(_) => Code::Usage,
+            Self::NoBus { .. } => Code::NoBus,
+            Self::NotRunning(_) | Self::Died(_) | Self::NotStarted { .. } | Self::NotReported => Code::NotRunning,
+            Self::NoAnswer { .. } => Code::NoAnswer,
+            Self::NoTerminal => Code::Locked,
+            Self::NoProfile(_) => Code::Missing,
+            Self::Refused(refusal) => refusal_code(refusal),
+            Self::Exec { code, .. } => *code,
+            Self::Place(_) | Self::Call { .. } | Self::Interrupted | Self::File { .. } | Self::Other(_) => {
+                Code::Failure
+            }
+        }
+    }
+
+    /// What to do, where the reason alone does not say it.
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoBus { .. } if Path::new("/run/systemd/system").exists() => {
+                "log in through a session, or keep the user's manager running: loginctl enable-linger"
+            }
+            Self::NoBus { .. } => "start a session bus: dbus-run-session -- sh",
+            Self::NotRunning(_) | Self::Died(_) | Self::NotReported => {
+                "start it: sesame unlock (the very first time: sesame init)"
+            }
+            Self::NotStarted { .. } => "see whether it is installed: command -v daemon-profile daemon-secrets",
+            Self::NoTerminal => "run it in a terminal, or give --passphrase-file FILE or --passphrase-fd N",
+            Self::NoProfile(_) => "see which there are: sesame profile list (create one: sesame profile add NAME)",
+            _ => return None,
+        };
+        Some(hint.into())
+    }
+
+    /// Says what was being done when this happened.
+    pub fn during(self, what: impl Into<String>) -> Failure {
+        Failure { what: what.into(), hint: self.hint(), code: self.code(), why: self.to_string() }
+    }
+}
+
+fn refusal_code(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::InvalidName(_) | Refusal::InvalidPassphrase(_) => Code::Usage,
+        Refusal::Unavailable(_) => Code::NotRunning,
+        Refusal::Unresponsive(_) => Code::NoAnswer,
+        Refusal::Locked(_) | Refusal::NotActive(_) | Refusal::WrongPassphrase(_) => Code::Locked,
+        Refusal::NoSuchProfile(_) | Refusal::NotFound(_) => Code::Missing,
+        _ => Code::Failure,
+    }
+}
+
+/// A failure as the user reads it: `sesame: WHAT: WHY`, and a line that says what to do where there is one.
+#[derive(Debug)]
+pub struct Failure {
+    /// What was being done.
+    pub what: String,
+    /// Why it failed.
+    pub why: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// What the program ends with.
+    pub code: Code,
+}
+
+impl Failure {
+    /// Puts a more fitting hint in place of the usual one.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Each part stays on its line, whatever a daemon or a file name put into it.
+        write!(f, "sesame: {}: {}", printable(&self.what), printable(&self.why))?;
+        self.hint.iter().try_for_each(|hint| write!(f, "\n{}", printable(hint)))
+    }
+}
+
+/// Adds to a result what was being done.
+pub trait During<T> {
+    /// Turns an [`Error`] into a [`Failure`] of doing `what`.
+    ///
+    /// # Errors
+    /// The failure, where there is one.
+    fn during(self, what: impl Into<String>) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<Error>> During<T> for Result<T, E> {
+    fn during(self, what: impl Into<String>) -> Result<T, Failure> {
+        self.map_err(|error| error.into().during(what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_the_contracts_exit_code() {
+        let text = String::new;
+        for (refusal, code) in [
+            (Refusal::InvalidName(text()), 2),
+            (Refusal::InvalidPassphrase(text()), 2),
+            (Refusal::NoSuchProfile(text()), 7),
+            (Refusal::AlreadyExists(text()), 1),
+            (Refusal::Locked(text()), 6),
+            (Refusal::NotActive(text()), 6),
+            (Refusal::WrongPassphrase(text()), 6),
+            (Refusal::TooManyAttempts(text()), 1),
+            (Refusal::NotFound(text()), 7),
+            (Refusal::TooLarge(text()), 1),
+            (Refusal::CorruptVault(text()), 1),
+            (Refusal::ChangedOnDisk(text()), 1),
+            (Refusal::Storage(text()), 1),
+            (Refusal::Unavailable(text()), 3),
+            (Refusal::Unresponsive(text()), 5),
+        ] {
+            assert_eq!(Error::Refused(refusal.clone()).code() as u8, code, "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_one_line_and_a_hint_whatever_the_daemon_says() {
+        let refusal = Refusal::Locked("The vault\nis locked\u{1b}[31m; unlock it.".into());
+        let failure = Error::Refused(refusal).during("cannot read the secret a").hint("sesame unlock");
+        assert_eq!(
+            failure.to_string(),
+            "sesame: cannot read the secret a: The vault is locked [31m; unlock it.\nsesame unlock"
+        );
+    }
+
+    #[test]
+    fn a_deadline_is_named_in_seconds() {
+        let limit = Duration::from_millis(1500);
+        assert_eq!(
+            Error::NoAnswer { who: "daemon-profile", limit }.to_string(),
+            "daemon-profile did not answer within 1.5 s"
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! `sesame`, the command line of Open Sesame. A library so that the manual pages are made from the same definitions;
+//! the program is `main.rs`.
+
+pub mod args;
+pub mod bus;
+pub mod commands;
+pub mod complete;
+pub mod condition;
+pub mod daemons;
+pub mod deadline;
+pub mod error;
+pub mod exit;
+pub mod mapping;
+pub mod output;
+pub mod passphrase;
+pub mod private;
+pub mod render;
+pub mod terminal;
+pub mod usage;

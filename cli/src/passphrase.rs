@@ -1,0 +1,112 @@
+//! Where passphrases come from: a descriptor, a file, or the terminal. Never an argument or the environment.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use dbus_interfaces::vault::{MAX_PASSPHRASE, check_passphrase};
+use secrecy::{ExposeSecret, SecretSlice};
+
+use crate::{error::Error, terminal};
+
+/// Where one passphrase comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Asked for on the terminal.
+    #[default]
+    Terminal,
+    /// All that a descriptor of this process holds.
+    Descriptor(u32),
+    /// All that a file holds.
+    File(PathBuf),
+}
+
+impl Source {
+    /// Gets the passphrase of something that exists.
+    ///
+    /// # Errors
+    /// Where it cannot be read or has not the form of a passphrase.
+    pub async fn existing(&self, prompt: &str) -> Result<SecretSlice<u8>, Error> {
+        let passphrase = match self.read()? {
+            Some(passphrase) => passphrase,
+            None => terminal::ask(prompt).await?,
+        };
+        checked(passphrase)
+    }
+
+    /// Gets a new passphrase: from a terminal twice, since nobody sees what was typed.
+    ///
+    /// # Errors
+    /// As [`Source::existing`], and where the two differ.
+    pub async fn new_one(&self, prompt: &str) -> Result<SecretSlice<u8>, Error> {
+        if let Some(passphrase) = self.read()? {
+            return checked(passphrase);
+        }
+        let passphrase = checked(terminal::ask(prompt).await?)?;
+        let again = terminal::ask("The same again: ").await?;
+        if passphrase.expose_secret() == again.expose_secret() {
+            Ok(passphrase)
+        } else {
+            Err(Error::Other("the two passphrases differ; nothing was changed".into()))
+        }
+    }
+
+    /// What a script gave, or nothing where the terminal is to be asked.
+    fn read(&self) -> Result<Option<SecretSlice<u8>>, Error> {
+        let (name, read) = match self {
+            Self::Terminal => return Ok(None),
+            Self::Descriptor(0) => ("descriptor 0".into(), limited(io::stdin().lock())),
+            // Opening it again takes no unsafe code; a pipe stays the same pipe.
+            Self::Descriptor(number) => (format!("descriptor {number}"), open(Path::new(&format!("/dev/fd/{number}")))),
+            Self::File(path) => (path.display().to_string(), open(path)),
+        };
+        read.map(Some).map_err(|cause| Error::File { name, cause })
+    }
+}
+
+fn open(path: &Path) -> io::Result<SecretSlice<u8>> {
+    limited(File::open(path)?)
+}
+
+/// Reads enough to see that there is too much, and drops one trailing newline.
+fn limited(input: impl Read) -> io::Result<SecretSlice<u8>> {
+    let enough = MAX_PASSPHRASE + 2;
+    let mut read = Vec::with_capacity(enough);
+    input.take(enough as u64).read_to_end(&mut read)?;
+    read.pop_if(|last| *last == b'\n');
+    Ok(read.into())
+}
+
+fn checked(passphrase: SecretSlice<u8>) -> Result<SecretSlice<u8>, Error> {
+    match check_passphrase(passphrase.expose_secret()) {
+        Ok(_) => Ok(passphrase),
+        Err(refusal) => Err(Error::Refused(refusal)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        checked(limited(bytes).unwrap()).map(|passphrase| passphrase.expose_secret().to_vec())
+    }
+
+    #[test]
+    fn one_trailing_newline_is_not_part_of_it() {
+        assert_eq!(read(b"correct horse\n").unwrap(), b"correct horse");
+        assert_eq!(read(b"correct horse").unwrap(), b"correct horse");
+        assert!(read(b"correct horse\n\n").is_err());
+        assert!(read(b"\n").is_err());
+    }
+
+    #[test]
+    fn the_longest_passphrase_fits_and_a_longer_one_is_seen() {
+        let longest = [b'x'; MAX_PASSPHRASE];
+        assert_eq!(read(&longest).unwrap(), longest);
+        assert_eq!(read(&[&longest[..], b"\n"].concat()).unwrap(), longest);
+        assert!(read(&[&longest[..], b"x\n"].concat()).is_err());
+    }
+}

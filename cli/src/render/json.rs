@@ -1,0 +1,190 @@
+//! The status as one JSON object, and the object that stands in its place where there is none.
+
+use std::collections::BTreeMap;
+
+use dbus_interfaces::{
+    ProfileName,
+    profile::{DaemonRow, Report, VaultRow},
+};
+use serde::Serialize;
+
+use crate::error::Failure;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    lock_state: &'a BTreeMap<String, bool>,
+    default_profile: &'a str,
+    active_profiles: &'a [String],
+    locked: bool,
+    health: &'a str,
+    problems: Vec<Problem<'a>>,
+    reconciled_usec: u64,
+    generation: u64,
+    vaults: BTreeMap<&'a str, Vault<'a>>,
+    daemons: BTreeMap<&'a str, Daemon<'a>>,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    subject: &'a str,
+    code: &'a str,
+    sentence: &'a str,
+}
+
+#[derive(Serialize)]
+struct Vault<'a> {
+    locked: bool,
+    active: bool,
+    default: bool,
+    since_usec: u64,
+    reason: &'a str,
+    known: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Daemon<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    state: &'a str,
+    since_usec: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_usec: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen_usec: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restarts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Unknown<'a> {
+    health: &'static str,
+    error: Cause<'a>,
+}
+
+#[derive(Serialize)]
+struct Cause<'a> {
+    code: u8,
+    what: &'a str,
+    why: &'a str,
+}
+
+/// The whole status; `vaults` holds those in `only`, where it names any.
+pub fn status(report: &Report, only: &[ProfileName]) -> String {
+    let asked_for = |name: &str| only.is_empty() || only.iter().any(|profile| profile.as_str() == name);
+    print(&Status {
+        lock_state: &report.lock_state,
+        default_profile: &report.default_profile,
+        active_profiles: &report.active_profiles,
+        locked: report.locked,
+        health: &report.health,
+        problems: report.problems.iter().map(|(subject, code, sentence)| Problem { subject, code, sentence }).collect(),
+        reconciled_usec: report.reconciled_usec,
+        generation: report.generation,
+        vaults: report
+            .vaults
+            .iter()
+            .filter(|(name, _)| asked_for(name))
+            .map(|(name, row)| (&**name, vault(row)))
+            .collect(),
+        daemons: report.daemons.iter().map(|(name, row)| (&**name, daemon(row))).collect(),
+    })
+}
+
+/// What stands in place of a status that could not be had.
+pub fn unknown(failure: &Failure) -> String {
+    let error = Cause { code: failure.code as u8, what: &failure.what, why: &failure.why };
+    print(&Unknown { health: "unknown", error })
+}
+
+fn print(object: &impl Serialize) -> String {
+    // Strings and numbers in maps of strings: there is nothing that JSON could not hold.
+    serde_json::to_string_pretty(object).unwrap_or_default() + "\n"
+}
+
+fn vault(row: &VaultRow) -> Vault<'_> {
+    Vault {
+        locked: row.locked,
+        active: row.active,
+        default: row.default,
+        since_usec: row.since_usec,
+        reason: &row.reason,
+        known: &row.known,
+        error: row.error.as_deref(),
+    }
+}
+
+fn daemon(row: &DaemonRow) -> Daemon<'_> {
+    Daemon {
+        id: row.id.as_deref(),
+        state: &row.state,
+        since_usec: row.since_usec,
+        unit: row.unit.as_deref(),
+        pid: row.pid,
+        started_usec: row.started_usec,
+        last_seen_usec: row.last_seen_usec,
+        restarts: row.restarts,
+        sandbox: row.sandbox.as_deref(),
+        reason: row.reason.as_deref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{error::Error, render::sample};
+
+    #[test]
+    fn an_object_with_exactly_the_contracts_keys() {
+        let mut report = sample::lost();
+        report.daemons.get_mut("daemon-secrets").unwrap().pid = Some(4);
+        let shown: Value = serde_json::from_str(&status(&report, &["work".parse().unwrap()])).unwrap();
+        assert_eq!(
+            shown,
+            json!({
+                "lock_state": {"personal": true, "work": true},
+                "default_profile": "personal",
+                "active_profiles": [],
+                "locked": true,
+                "health": "degraded",
+                "problems": [
+                    {"subject": "daemon-secrets", "code": "lost", "sentence": "it is gone; start it: sesame unlock"}
+                ],
+                "reconciled_usec": 2_000_000,
+                "generation": 7,
+                "vaults": {
+                    "work": {
+                        "locked": true, "active": false, "default": false, "since_usec": 1_000_000,
+                        "reason": "user", "known": "assumed"
+                    }
+                },
+                "daemons": {
+                    "daemon-profile": {"state": "running", "since_usec": 0},
+                    "daemon-secrets": {"state": "lost", "since_usec": 10_000_000, "pid": 4}
+                }
+            })
+        );
+    }
+
+    #[test]
+    fn a_failure_is_an_object_too() {
+        let failure = Error::NotRunning("daemon-profile").during("cannot read the status");
+        let shown: Value = serde_json::from_str(&unknown(&failure)).unwrap();
+        assert_eq!(
+            shown,
+            json!({"health": "unknown", "error":
+                {"code": 3, "what": "cannot read the status", "why": "daemon-profile is not running"}})
+        );
+    }
+}

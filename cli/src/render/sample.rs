@@ -1,0 +1,53 @@
+//! Reports for tests.
+
+use std::collections::BTreeMap;
+
+use dbus_interfaces::profile::{DaemonRow, Report, VaultRow};
+
+/// A healthy report of these vaults: name, locked, active. The default profile is `personal`.
+pub fn report(vaults: &[(&str, bool, bool)]) -> Report {
+    let row = |&(name, locked, active): &(&str, bool, bool)| {
+        let row = VaultRow {
+            locked,
+            active,
+            default: name == "personal",
+            since_usec: 1_000_000,
+            reason: "user".into(),
+            known: "reported".into(),
+            error: None,
+        };
+        (name.to_owned(), row)
+    };
+    let vaults: BTreeMap<_, _> = vaults.iter().map(row).collect();
+    let daemon = |name: &str| (name.to_owned(), DaemonRow { state: "running".into(), ..DaemonRow::default() });
+    Report {
+        lock_state: vaults.iter().map(|(name, row)| (name.clone(), row.locked)).collect(),
+        default_profile: "personal".into(),
+        active_profiles: vaults.iter().filter(|(_, row)| row.active).map(|(name, _)| name.clone()).collect(),
+        locked: vaults.values().all(|row| row.locked),
+        health: "ok".into(),
+        problems: Vec::new(),
+        generation: 7,
+        reconciled_usec: 2_000_000,
+        vaults,
+        daemons: ["daemon-profile", "daemon-secrets"].into_iter().map(daemon).collect(),
+    }
+}
+
+/// Puts one daemon into another state.
+pub fn set_state(report: &mut Report, daemon: &str, state: &str) {
+    report.daemons.get_mut(daemon).unwrap().state = state.into();
+}
+
+/// What the hub says 3 s after daemon-secrets was killed, at 13 s.
+pub fn lost() -> Report {
+    let mut report = report(&[("personal", true, false), ("work", true, false)]);
+    set_state(&mut report, "daemon-secrets", "lost");
+    report.daemons.get_mut("daemon-secrets").unwrap().since_usec = 10_000_000;
+    for row in report.vaults.values_mut() {
+        row.known = "assumed".into();
+    }
+    report.health = "degraded".into();
+    report.problems = vec![("daemon-secrets".into(), "lost".into(), "it is gone; start it: sesame unlock".into())];
+    report
+}

@@ -1,0 +1,82 @@
+//! What clap has to say, in the form of every other failure: one line, and one that says what to do.
+
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+
+use crate::{args::Args, error::Failure, exit::Code, output};
+
+/// Parses the arguments. `Ok(None)` where help or the version was asked for, and printed.
+///
+/// # Errors
+/// Wrong usage.
+pub fn parse() -> Result<Option<Args>, Failure> {
+    match Args::try_parse() {
+        Ok(args) => Ok(Some(args)),
+        Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            output::write(asked.to_string().as_bytes()).map_err(|error| error.during("cannot print the help"))?;
+            Ok(None)
+        }
+        Err(wrong) => Err(explain(&wrong)),
+    }
+}
+
+fn explain(wrong: &clap::Error) -> Failure {
+    let text = wrong.to_string();
+    let mut parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let why = parts.next().unwrap_or_default();
+    let why = match unexpected(wrong) {
+        // Most likely a secret or a passphrase given as an argument: it is not repeated.
+        true => "unexpected argument; secrets and passphrases are never taken from arguments".into(),
+        false => why.strip_prefix("error: ").unwrap_or(&why).to_owned(),
+    };
+    let hint = parts.find(|part| part.starts_with("tip: ") || part.starts_with("Usage: "));
+    let hint = hint.or_else(|| Some("see: sesame --help".into()));
+    Failure { what: "wrong usage".into(), why, hint, code: Code::Usage }
+}
+
+/// Whether the error is about a word that is no option and fits nowhere.
+fn unexpected(wrong: &clap::Error) -> bool {
+    let is_word = matches!(
+        wrong.get(ContextKind::InvalidArg),
+        Some(ContextValue::String(word)) if !word.starts_with('-')
+    );
+    wrong.kind() == ErrorKind::UnknownArgument && is_word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(args: &str) -> String {
+        explain(&Args::try_parse_from(args.split(' ')).unwrap_err()).to_string()
+    }
+
+    #[test]
+    fn wrong_usage_is_two_lines() {
+        for (args, expected) in [
+            (
+                "sesame status --formt text",
+                "sesame: wrong usage: unexpected argument '--formt' found\ntip: a similar argument exists: '--format'",
+            ),
+            (
+                "sesame secret get",
+                "sesame: wrong usage: the following required arguments were not provided: <NAME>\n\
+                 Usage: sesame secret get <NAME>",
+            ),
+        ] {
+            assert_eq!(failure(args), expected);
+        }
+    }
+
+    #[test]
+    fn a_secret_given_as_an_argument_is_not_repeated() {
+        assert_eq!(
+            failure("sesame secret set api-key hunter2"),
+            "sesame: wrong usage: unexpected argument; secrets and passphrases are never taken from arguments\n\
+             Usage: sesame secret set [OPTIONS] <NAME>"
+        );
+        assert!(!failure("sesame unlock --passphrase=hunter2").contains("hunter2"));
+    }
+}
