@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The most time between a message's first byte and its last: half a message must not hold its buffer for ever.
-const MAX_MESSAGE_TIME: Duration = Duration::from_secs(10);
+const MAX_MESSAGE_TIME: Duration = Duration::from_secs(5);
 
 /// Reads calls, and nothing else.
 #[derive(Debug)]
@@ -154,5 +154,57 @@ impl Drop for EndUnlessWhole<'_> {
         if let Some(stream) = self.0 {
             bytes::end(stream);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const PEER: Peer = Peer { pid: 1, uid: 1 };
+
+    fn call(size: usize) -> Message {
+        Message::method_call("/a", "B").build(&vec![7u8; size]).unwrap()
+    }
+
+    /// Else it were a matter of luck whether a call or the end is seen first.
+    #[tokio::test]
+    async fn what_a_peer_said_before_it_left_is_read() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut reader = Reader::new(Arc::new(ours), Arc::default(), PEER);
+        for _ in 0..10 {
+            bytes::write_all(&theirs, call(0).data()).await.unwrap();
+        }
+        drop(theirs);
+        for _ in 0..10 {
+            reader.receive_message(0, &mut vec![], &mut vec![]).await.unwrap();
+        }
+        assert!(reader.receive_message(0, &mut vec![], &mut vec![]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_answer_dropped_halfway_ends_the_connection() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let ours = Arc::new(ours);
+        let mut writer = Writer::new(&ours, Arc::default());
+        assert!(writer.send_message(&call(10 << 20)).now_or_never().is_none(), "more than a socket takes");
+        let mut sent = vec![0; 11 << 20];
+        let read = timeout(MAX_MESSAGE_TIME, bytes::read_exact(&theirs, &mut sent)).await.unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// What a call that still runs holds of a connection is no descriptor.
+    #[tokio::test]
+    async fn the_writer_alone_keeps_no_descriptor() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let ours = Arc::new(ours);
+        let mut writer = Writer::new(&ours, Arc::default());
+        drop(ours);
+        let read = timeout(MAX_MESSAGE_TIME, bytes::read(&theirs, &mut [0])).await.unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(writer.send_message(&call(1)).await.is_err());
     }
 }

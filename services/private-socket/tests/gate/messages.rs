@@ -39,6 +39,19 @@ fn headers_that_announce_too_much() {
 }
 
 #[test]
+fn half_a_message_does_not_hold_its_buffer_for_ever() {
+    let server = Server::start();
+    let whole = call("Echo", &&[7u8; 1000][..]);
+    let mut raws = [7, 16, 500].map(|length| {
+        let mut raw = Raw::authenticated(&server.path());
+        raw.send(&whole[..length]);
+        raw
+    });
+    assert_serves(&server.path());
+    assert!(raws.iter_mut().all(Raw::ends));
+}
+
+#[test]
 fn bytes_in_wrong_order() {
     ends_over(&[b'x'; 16]);
     ends_over(&[0; 4096]);
