@@ -27,7 +27,7 @@ Every failure is one line on standard error, and where there is one, a second li
 /// Open Sesame keeps secrets in encrypted vaults, one for each trust profile (personal, work, ...). A vault is locked
 /// or unlocked; an unlocked and active one serves its secrets to the programs of this user.
 #[derive(Debug, Parser)]
-#[command(name = "sesame", version, disable_help_subcommand = true, after_long_help = EXIT_STATUS)]
+#[command(name = "sesame", version, after_long_help = EXIT_STATUS)]
 pub struct Args {
     /// When to use colour
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]

@@ -58,11 +58,11 @@ impl Bus {
     /// [`Error::NoBus`], or [`Error::NoAnswer`] from a bus that is there.
     pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
         let address = places::session_bus();
-        let mut cause = zbus::Error::Address("the address is empty".into());
+        let mut cause = "the address is empty".into();
         for one in address.split(';').filter(|one| !one.is_empty()) {
             match deadline.wait(THE_BUS, Builder::address(one).build()).await? {
                 Ok(connection) => return Ok(Self { connection, address }),
-                Err(refused) => cause = refused,
+                Err(refused) => cause = plainly(&refused),
             }
         }
         Err(Error::NoBus { address, cause })
@@ -109,10 +109,18 @@ impl Bus {
     fn explain(&self, who: &'static str, cause: zbus::Error) -> Error {
         match explain(who, cause) {
             Error::Call { cause: cause @ zbus::Error::InputOutput(_), .. } => {
-                Error::NoBus { address: self.address.clone(), cause }
+                Error::NoBus { address: self.address.clone(), cause: plainly(&cause) }
             }
             error => error,
         }
+    }
+}
+
+/// What the system said: the address is told beside it.
+fn plainly(error: &zbus::Error) -> String {
+    match error {
+        zbus::Error::Connection(cause, _) | zbus::Error::InputOutput(cause) => cause.to_string(),
+        other => other.to_string(),
     }
 }
 

@@ -38,13 +38,17 @@ pub async fn start() -> Result<Bus, Error> {
     Ok(bus)
 }
 
-async fn start_one(bus: &Bus, daemon: Service, deadline: Deadline) -> Result<u32, Error> {
+async fn start_one(bus: &Bus, daemon: Service, deadline: Deadline) -> Result<(), Error> {
+    // Asked first: dbus-daemon knows no daemon that was started by hand and has no activation file.
+    if bus.call(DRIVER, "NameHasOwner", &daemon.name, deadline).await? {
+        return Ok(());
+    }
     let not_started = |why: String| Error::NotStarted { who: daemon.who, why };
-    match bus.call(DRIVER, "StartServiceByName", &(daemon.name, 0_u32), deadline).await {
+    match bus.call::<u32>(DRIVER, "StartServiceByName", &(daemon.name, 0_u32), deadline).await {
         Err(Error::NotRunning(_)) => Err(not_started("the session bus knows no activation file for it".into())),
         Err(Error::NoAnswer { limit, .. }) => Err(not_started(format!("not within {} s", limit.as_secs()))),
         Err(Error::Call { cause, .. }) => Err(not_started(cause.to_string())),
-        answer => answer,
+        answer => answer.map(|_| ()),
     }
 }
 

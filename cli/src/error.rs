@@ -21,7 +21,7 @@ pub enum Error {
         /// What was tried.
         address: String,
         /// What the system said.
-        cause: zbus::Error,
+        cause: String,
     },
     /// Nobody owns the daemon's name, or listens at its socket.
     #[error("{0} is not running")]

@@ -26,23 +26,23 @@ fn explain(wrong: &clap::Error) -> Failure {
     let text = wrong.to_string();
     let mut parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     let why = parts.next().unwrap_or_default();
-    let why = match unexpected(wrong) {
+    let why = match wrong.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
         // Most likely a secret or a passphrase given as an argument: it is not repeated.
-        true => "unexpected argument; secrets and passphrases are never taken from arguments".into(),
-        false => why.strip_prefix("error: ").unwrap_or(&why).to_owned(),
+        ErrorKind::UnknownArgument if is_word(wrong) => {
+            "unexpected argument; secrets and passphrases are never taken from arguments"
+        }
+        _ => why.strip_prefix("error: ").unwrap_or(&why),
     };
     let hint = parts.find(|part| part.starts_with("tip: ") || part.starts_with("Usage: "));
     let hint = hint.or_else(|| Some("see: sesame --help".into()));
-    Failure { what: "wrong usage".into(), why, hint, code: Code::Usage }
+    Failure { what: "wrong usage".into(), why: why.into(), hint, code: Code::Usage }
 }
 
-/// Whether the error is about a word that is no option and fits nowhere.
-fn unexpected(wrong: &clap::Error) -> bool {
-    let is_word = matches!(
-        wrong.get(ContextKind::InvalidArg),
-        Some(ContextValue::String(word)) if !word.starts_with('-')
-    );
-    wrong.kind() == ErrorKind::UnknownArgument && is_word
+/// Whether what does not fit is no option.
+fn is_word(wrong: &clap::Error) -> bool {
+    let argument = wrong.get(ContextKind::InvalidArg);
+    matches!(argument, Some(ContextValue::String(word)) if !word.starts_with('-'))
 }
 
 #[cfg(test)]
@@ -60,6 +60,7 @@ mod tests {
                 "sesame status --formt text",
                 "sesame: wrong usage: unexpected argument '--formt' found\ntip: a similar argument exists: '--format'",
             ),
+            ("sesame", "sesame: wrong usage: a command is missing\nUsage: sesame [OPTIONS] <COMMAND>"),
             (
                 "sesame secret get",
                 "sesame: wrong usage: the following required arguments were not provided: <NAME>\n\

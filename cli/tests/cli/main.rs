@@ -1,0 +1,18 @@
+//! `sesame` as its users run it: the real program on a real bus and a real socket, with daemons made for each test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "all of this is test code; clippy sees that only in the tests themselves"
+)]
+mod completions;
+mod is;
+mod lock;
+mod profile;
+mod run;
+mod secret;
+mod status;
+mod support;
+mod terminal;
+mod unlock;
+mod usage;
