@@ -47,9 +47,14 @@ pub fn default_profile_file() -> Result<PathBuf, PlaceError> {
     Ok(state_folder()?.join("default-profile"))
 }
 
+/// `$XDG_DATA_HOME/open-sesame`, the folder of [`vaults_folder`].
+pub fn data_folder() -> Result<PathBuf, PlaceError> {
+    home("XDG_DATA_HOME", ".local/share")
+}
+
 /// `$XDG_DATA_HOME/open-sesame/vaults`.
 pub fn vaults_folder() -> Result<PathBuf, PlaceError> {
-    Ok(home("XDG_DATA_HOME", ".local/share")?.join("vaults"))
+    Ok(data_folder()?.join("vaults"))
 }
 
 /// `$XDG_RUNTIME_DIR/open-sesame`; `/run/user/UID/open-sesame` where the variable is unset and `/run/user/UID` is ours.

@@ -43,6 +43,8 @@ pub enum Command {
     Reconcile(Waiter<bool>),
     /// The configuration was read: what is wrong with it.
     Configured(Option<String>),
+    /// A turn of the watchdog's timer.
+    Tick(u64),
 }
 
 /// The way to the actor, for interfaces. Clones lead to the same one.
@@ -79,10 +81,9 @@ impl Handle {
         self.ask(Command::Look).await
     }
 
-    /// Returns when everything that the bus delivered before is taken in.
-    pub async fn settle(&self) {
-        // Fails only while the daemon ends.
-        let _ = self.ask(Command::Settle).await;
+    /// Returns when everything that the bus delivered before is taken in. False where nobody takes it in any more.
+    pub async fn settle(&self) -> bool {
+        self.ask(Command::Settle).await.is_ok()
     }
 
     /// Has daemon-secrets do what `member` says.
@@ -106,6 +107,11 @@ impl Handle {
         let _ = self.commands.send(Command::Configured(problem)).await;
     }
 
+    /// Tells of a turn of the watchdog's timer. An actor that is too busy to take it loses nothing but this one.
+    pub fn ticked(&self, tick: u64) {
+        let _ = self.commands.try_send(Command::Tick(tick));
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {
         let (waiter, answer) = oneshot::channel();
         let ending = || Error::Unavailable("daemon-profile is ending; retry when it is back".into());
@@ -125,6 +131,7 @@ pub struct Actor {
     owner: Option<OwnedUniqueName>,
     owner_known: bool,
     calls: Calls,
+    tick: u64,
     last_heard: Instant,
     last_probe: Option<Instant>,
     default_file: PathBuf,
@@ -149,6 +156,7 @@ impl Actor {
             owner: None,
             owner_known: false,
             calls: Calls::default(),
+            tick: 0,
             last_heard: Instant::now(),
             last_probe: None,
             default_file,
@@ -236,6 +244,12 @@ impl Actor {
             Command::DefaultWritten(profile, written) => self.default_written(profile, written),
             Command::Reconcile(waiter) => self.reconcile(Some(waiter)),
             Command::Configured(problem) => self.apply(Event::Configured(problem)),
+            Command::Tick(tick) => {
+                self.tick = tick;
+                if tick.is_multiple_of(2) {
+                    self.reconcile(None);
+                }
+            }
         }
     }
 
@@ -310,7 +324,7 @@ impl Actor {
             return self.fail(Call::State(waiters), hung);
         };
         let before = self.hub.report();
-        self.apply(Event::Reconciled(vaults, 0));
+        self.apply(Event::Reconciled(vaults, self.tick));
         let changed = before.generation != self.hub.report().generation;
         self.answer(move || waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(changed)))));
     }

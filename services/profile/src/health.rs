@@ -1,6 +1,6 @@
 //! What is wrong, in words: problems, and the health that follows from them. Pure.
 
-use dbus_interfaces::profile::Problem;
+use dbus_interfaces::profile::{Problem, Report};
 
 use crate::{
     peers::{DaemonName, DaemonTracker, State},
@@ -22,6 +22,14 @@ pub fn problems(vaults: &Vaults, peers: &DaemonTracker, bad_config: Option<&str>
     });
     let config = bad_config.map(|sentence| problem("config", "bad-config", sentence.into()));
     daemon.into_iter().chain(vaults).chain(config).collect()
+}
+
+/// The state in one line.
+pub fn line(report: &Report) -> String {
+    let unlocked = report.lock_state.values().filter(|locked| !**locked).count();
+    let codes: Vec<String> = report.problems.iter().map(|(subject, code, _)| format!("{subject} {code}")).collect();
+    let vaults = format!("{unlocked} of {} vaults unlocked; health {}", report.lock_state.len(), report.health);
+    if codes.is_empty() { vaults } else { format!("{vaults}: {}", codes.join(", ")) }
 }
 
 fn of_secrets(vaults: &Vaults, peers: &DaemonTracker) -> Option<Problem> {

@@ -5,14 +5,16 @@ use std::process::{self, ExitCode};
 use daemon_profile::{
     actor::{self, Actor},
     dbus::profile::Profile,
+    health,
     hub::Hub,
     peers::Introduction,
 };
 use daemon_runtime::{
-    Failure, Process, bus,
+    Failure, Process, Program, bus,
+    life::Life,
     memory::{WIPING_ALLOCATOR, WipingAllocator},
-    process::asked_to_stop,
     run,
+    sandbox::Rules,
 };
 use dbus_interfaces::{places, profile};
 
@@ -20,25 +22,41 @@ use dbus_interfaces::{places, profile};
 static ALLOCATOR: WipingAllocator = WIPING_ALLOCATOR;
 
 fn main() -> ExitCode {
-    run("daemon-profile", daemon)
+    let program = Program { name: "daemon-profile", rules, sandbox_required: || false };
+    run(&program, daemon)
+}
+
+/// It writes the default profile, and nothing else.
+fn rules() -> Result<Rules, Failure> {
+    Ok(Rules::for_folders([places::state_folder()?])?)
 }
 
 async fn daemon(process: Process) -> Result<(), Failure> {
     let default_file = places::default_profile_file()?;
-    let own_run =
-        Introduction { id: process.id.to_string(), started_usec: process.started_usec, sandbox: "none".into() };
+    let own_run = Introduction {
+        id: process.id.to_string(),
+        started_usec: process.started_usec,
+        sandbox: process.sandbox.to_string(),
+    };
     let default = places::read_default_profile(&default_file);
     let mut hub = Hub::new(own_run, process::id(), default, process.started_usec);
     let (handle, inbox) = actor::channel(hub.report());
-    let connection = bus::connect(&process, profile::PATH, Profile::admitted(handle)).await?;
+    let connection =
+        bus::connect(&process, |builder| builder.serve_at(profile::PATH, Profile::admitted(handle.clone()))).await?;
     let actor = Actor::new(&connection, hub, inbox, default_file)?;
-    let actor = tokio::spawn(actor.run());
-    bus::own_name(&connection, profile::NAME).await?;
-    bus::announce(&connection, &process).await?;
-    tracing::info!(id = %process.id, "ready");
-    tokio::select! {
-        stopped = asked_to_stop() => Ok(stopped?),
-        () = connection.closed() => Err(bus::BusError::Lost.into()),
-        _ = actor => Err(bus::BusError::Lost.into()),
-    }
+    tokio::spawn(actor.run());
+    let (asked, told) = (handle.clone(), handle.clone());
+    let life = Life {
+        process,
+        connection,
+        name: profile::NAME,
+        state_answers: Box::new(move || {
+            let asked = asked.clone();
+            Box::pin(async move { asked.settle().await })
+        }),
+        on_tick: Box::new(move |tick| told.ticked(tick)),
+        state: handle.snapshots(),
+        status: health::line,
+    };
+    life.run().await
 }

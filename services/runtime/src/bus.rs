@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use dbus_interfaces::places;
-use tokio::time::timeout;
+use sd_notify::NotifyState;
+use tokio::time::{Instant, sleep, timeout};
 use zbus::{
     Connection, Message, MessageStream,
     connection::Builder,
     fdo::{RequestNameFlags, RequestNameReply},
-    object_server::Interface,
 };
 
 use crate::{Process, daemon::Daemon};
@@ -20,6 +20,10 @@ pub const DRIVER_PATH: &str = "/org/freedesktop/DBus";
 
 /// The bus driver answers from memory; a bus that takes longer is stuck.
 const DRIVER_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a daemon under a service manager waits for a bus at its start.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks for it.
+const RETRY: Duration = Duration::from_millis(250);
 
 /// Why a daemon cannot be on the bus.
 #[derive(Debug, thiserror::Error)]
@@ -51,18 +55,41 @@ pub enum BusError {
     Lost,
 }
 
-/// Connects, with `interface` at `path` and `org.opensesame.Daemon` served. The name comes later ([`own_name`]),
-/// when whatever answers the calls is ready.
+/// Connects, with the objects that `serve` adds and `org.opensesame.Daemon` served. The name comes later
+/// ([`own_name`]), when whatever answers the calls is ready.
+///
+/// Under a service manager a bus that is missing, refuses or is silent is waited for, up to 60 s, so that a bus that
+/// is away uses up no start limit. By hand it is an error at once.
 ///
 /// # Errors
 /// No bus, or one that is silent for 5 s.
-pub async fn connect(process: &Process, path: &'static str, interface: impl Interface) -> Result<Connection, BusError> {
+pub async fn connect(
+    process: &Process,
+    serve: impl Fn(Builder<'static>) -> Builder<'static>,
+) -> Result<Connection, BusError> {
+    let patience = if process.notifier.is_connected() { PATIENCE } else { Duration::ZERO };
+    let end = Instant::now() + patience;
+    loop {
+        match try_connect(process, &serve).await {
+            Err(error) if Instant::now() < end => {
+                let status = format!("waiting for the session bus: {error}");
+                process.notifier.tell(&[NotifyState::Status(&status)]);
+                // There is no event to await: what is missing may be the folder of the bus's socket.
+                sleep(RETRY).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn try_connect(
+    process: &Process,
+    serve: impl Fn(Builder<'static>) -> Builder<'static>,
+) -> Result<Connection, BusError> {
     let address = places::session_bus();
-    let connecting = Builder::address(address.as_str())
-        .serve_at(dbus_interfaces::daemon::PATH, Daemon::new(process.clone()))
-        .serve_at(path, interface)
-        .build();
-    match timeout(DRIVER_DEADLINE, connecting).await {
+    let builder = Builder::address(address.as_str());
+    let builder = builder.serve_at(dbus_interfaces::daemon::PATH, Daemon::new(process.clone()));
+    match timeout(DRIVER_DEADLINE, serve(builder).build()).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(cause)) => Err(BusError::Connect { address, cause }),
         Err(_) => Err(BusError::Silent(address)),
@@ -112,7 +139,7 @@ pub async fn round_trip(connection: &Connection, deadline: Duration) {
 /// Ends when the process `unique_name` has left the bus. Costs nothing in the first 100 ms, in which nearly every
 /// call is answered.
 pub async fn departure(connection: &Connection, unique_name: &str) {
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     if watch_departure(connection, unique_name).await.is_err() {
         // It cannot be watched: the call's own deadline ends it.
         std::future::pending::<()>().await;

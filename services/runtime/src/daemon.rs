@@ -38,12 +38,12 @@ impl Daemon {
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn watchdog_usec(&self) -> u64 {
-        0
+        self.0.watchdog.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
     }
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn sandbox(&self) -> &str {
-        "none"
+        self.0.sandbox.as_str()
     }
 
     #[zbus(signal)]

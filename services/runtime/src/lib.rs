@@ -5,7 +5,9 @@ pub mod admission;
 pub mod bus;
 pub mod clock;
 pub mod daemon;
+pub mod heartbeat;
 pub mod identity;
+pub mod life;
 pub mod logging;
 pub mod memory;
 pub mod notify;
@@ -14,4 +16,4 @@ pub mod process;
 pub mod sandbox;
 pub mod watchdog;
 
-pub use process::{Failure, Process, run};
+pub use process::{Failure, Process, Program, run};

@@ -41,6 +41,11 @@ impl Notifier {
         Ok(Self { socket: Some(Arc::new(socket)) })
     }
 
+    /// Whether a service manager started this process.
+    pub fn is_connected(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// Tells the service manager. What it does not take is lost: there is nobody else to tell.
     pub fn tell(&self, states: &[NotifyState<'_>]) {
         if let Some(socket) = &self.socket {

@@ -1,10 +1,23 @@
 //! A daemon's process from its first line to its exit status.
 
-use std::{fmt, future::Future, io, process::ExitCode, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    process::{self, ExitCode},
+    time::Duration,
+};
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{clock, identity::DaemonId, logging, memory};
+use crate::{
+    clock,
+    identity::DaemonId,
+    logging, memory,
+    notify::{self, Notifier},
+    sandbox::{self, Rules, Sandbox},
+};
 
 /// What a daemon knows of itself.
 #[derive(Clone, Debug)]
@@ -15,6 +28,22 @@ pub struct Process {
     pub id: DaemonId,
     /// When this run began (CLOCK_REALTIME, microseconds).
     pub started_usec: u64,
+    /// The way to the service manager.
+    pub notifier: Notifier,
+    /// The watchdog's time, where one is set.
+    pub watchdog: Option<Duration>,
+    /// What the kernel enforces.
+    pub sandbox: Sandbox,
+}
+
+/// A daemon, as far as its process is concerned.
+pub struct Program {
+    /// `daemon-profile` or `daemon-secrets`.
+    pub name: &'static str,
+    /// What it may write; makes the folders that are missing.
+    pub rules: fn() -> Result<Rules, Failure>,
+    /// Whether its user wants no run without a full sandbox.
+    pub sandbox_required: fn() -> bool,
 }
 
 /// Why a daemon ends with a status other than 0: one sentence.
@@ -34,35 +63,53 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
-/// Runs a daemon: hardens the process, then drives `daemon` on one thread until it ends. Workers for what blocks
-/// (keys, disk) are threads that end 100 ms after their last job.
-pub fn run<F>(name: &'static str, daemon: impl FnOnce(Process) -> F) -> ExitCode
+/// Runs a daemon: hardens and confines the process, then drives `daemon` on one thread until it ends. Workers for
+/// what blocks (keys, disk) are threads that end 100 ms after their last job.
+pub fn run<F>(program: &Program, daemon: impl FnOnce(Process) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    let started_usec = clock::now_usec();
     logging::init();
-    let end = || -> Result<(), Failure> {
-        memory::harden().map_err(|cause| Failure::new(format!("cannot close the process to core dumps: {cause}")))?;
-        let id = DaemonId::of_this_process()?;
-        let process = Process { name, id, started_usec };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .thread_keep_alive(Duration::from_millis(100))
-            .max_blocking_threads(8)
-            .build()?;
-        let end = runtime.block_on(daemon(process));
-        // A worker in the middle of a write is waited for by whoever started it; nothing else may delay the end.
-        runtime.shutdown_background();
-        end
-    };
-    match end() {
+    match prepare(program).and_then(|process| drive(process, daemon)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(sentence)) => {
-            tracing::error!("{name}: {sentence}");
+            tracing::error!("{}: {sentence}", program.name);
             ExitCode::FAILURE
         }
     }
+}
+
+fn prepare(program: &Program) -> Result<Process, Failure> {
+    let started_usec = clock::now_usec();
+    memory::harden().map_err(|cause| Failure::new(format!("cannot close the process to core dumps: {cause}")))?;
+    let notifier = Notifier::from_environment()
+        .map_err(|cause| Failure::new(format!("cannot reach the service manager at NOTIFY_SOCKET: {cause}")))?;
+    let sandbox = sandbox::enforce(&(program.rules)()?)?;
+    if (program.sandbox_required)() && sandbox != Sandbox::Full {
+        return Err(Failure::new(format!(
+            "the configuration says sandbox = \"required\", and what this system enforces is: {sandbox}; \
+             use a kernel with Landlock from Linux 6.12, or say sandbox = \"best-effort\""
+        )));
+    }
+    let watchdog = notify::watchdog_time(process::id());
+    Ok(Process { name: program.name, id: DaemonId::of_this_process()?, started_usec, notifier, watchdog, sandbox })
+}
+
+fn drive<F>(process: Process, daemon: impl FnOnce(Process) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let notifier = process.notifier.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_keep_alive(Duration::from_millis(100))
+        .max_blocking_threads(8)
+        .build()?;
+    let end = runtime.block_on(daemon(process));
+    notifier.tell(&[NotifyState::Stopping]);
+    // A worker in the middle of a write is waited for by whoever started it; nothing else may delay the end.
+    runtime.shutdown_background();
+    end
 }
 
 /// Ends when the process is asked to (SIGTERM, SIGINT).

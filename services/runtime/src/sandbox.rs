@@ -3,8 +3,15 @@
 //!
 //! It limits mistakes and bugs: a hostile daemon could still ask the service manager over the bus.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    env, fmt,
+    fs::DirBuilder,
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
 
+use dbus_interfaces::places;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
     PathFdError, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope,
@@ -114,13 +121,33 @@ fn folder_accesses() -> BitFlags<AccessFs> {
         | AccessFs::Refer
 }
 
+impl Rules {
+    /// What every daemon needs besides its own `folders`, which are made where they are missing: the sockets of the
+    /// bus, the service manager and the journal.
+    ///
+    /// # Errors
+    /// A folder cannot be made.
+    pub fn for_folders(folders: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
+        let writable: Vec<PathBuf> = folders.into_iter().collect();
+        writable.iter().try_for_each(|folder| make_folder(folder))?;
+        let bus = places::session_bus();
+        let bus_socket = bus.split([';', ',']).find_map(|part| part.strip_prefix("unix:path="));
+        let manager = env::var_os("NOTIFY_SOCKET").map(PathBuf::from).filter(|socket| socket.is_absolute());
+        let sockets = [bus_socket.map(PathBuf::from), manager, Some("/run/systemd/journal/socket".into())];
+        Ok(Self {
+            writable,
+            sockets: sockets.into_iter().flatten().collect(),
+            needs_abstract_sockets: bus.contains("unix:abstract="),
+        })
+    }
+}
+
 /// Makes the folders that a rule needs: a missing one cannot be granted.
 ///
 /// # Errors
 /// A folder cannot be made.
-pub fn make_folder(folder: &std::path::Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(test)]

@@ -1,2 +1,109 @@
-//! To be written.
-fn main() {}
+//! `daemon-secrets`, the vaults: wiring only.
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use daemon_runtime::{
+    Failure, Process, Program,
+    admission::{Admitted, Permits},
+    bus,
+    life::Life,
+    memory::{self, WIPING_ALLOCATOR, WipingAllocator},
+    outbox::Outbox,
+    run,
+    sandbox::Rules,
+};
+use daemon_secrets::{
+    actor::{self, Actor, Handle, Which},
+    attempts::ConnectionId,
+    dbus::{secrets::Secrets, vault::Vault},
+    runtime_folder::RuntimeFolder,
+    state::{Snapshot, State, Trouble},
+};
+use dbus_interfaces::{places, secrets, vault};
+use private_socket::{Listener, Peer};
+use vault_store::Store;
+use zbus::ObjectPath;
+
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WIPING_ALLOCATOR;
+
+/// How long the end waits for a worker.
+const END_DEADLINE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let program = Program { name: "daemon-secrets", rules, sandbox_required: || false };
+    run(&program, daemon)
+}
+
+/// It writes vaults and its runtime folder, and nothing else.
+fn rules() -> Result<Rules, Failure> {
+    Ok(Rules::for_folders([places::data_folder()?, places::runtime_folder()?])?)
+}
+
+async fn daemon(process: Process) -> Result<(), Failure> {
+    let _folder = RuntimeFolder::take(&places::runtime_folder()?)?;
+    let store = Store::open(&places::vaults_folder()?)?;
+    let found =
+        store.list()?.into_iter().map(|(profile, flaw)| (profile, flaw.map(|flaw| Trouble::Corrupt(flaw.to_string()))));
+    let state = State::new(found, process.started_usec);
+    let (handle, inbox) = actor::channel(state.snapshot());
+    let permits = Permits::default();
+
+    // It listens before it takes its name: whoever sees the name finds the socket.
+    let listener = Listener::bind(&places::private_socket()?)?;
+    let connection = bus::connect(&process, |builder| {
+        builder.serve_at(secrets::PATH, Secrets::admitted(handle.clone(), permits.clone()))
+    })
+    .await?;
+    let name = connection.unique_name().cloned().ok_or(bus::BusError::Lost)?;
+    let actor = Actor::new(state, Arc::new(store), inbox, Outbox::new(connection.clone()), name);
+    tokio::spawn(actor.run());
+    let private = listener.serve(
+        ObjectPath::from_static_str_unchecked(vault::PATH),
+        private_interface(handle.clone(), permits),
+        memory::trim,
+    );
+    let asked = handle.clone();
+    let life = Life {
+        process,
+        connection,
+        name: secrets::NAME,
+        state_answers: Box::new(move || {
+            let asked = asked.clone();
+            Box::pin(async move { asked.settle().await })
+        }),
+        on_tick: Box::new(|_| {}),
+        state: handle.snapshots(),
+        status: Snapshot::line,
+    };
+    let end = tokio::select! {
+        end = life.run() => end,
+        failed = private => failed.map(|never| match never {}).map_err(Failure::from),
+    };
+    lock_before_the_end(&handle).await;
+    end
+}
+
+/// Every connection's object: whose calls they are is told by the connection, and by the process behind it.
+fn private_interface(handle: Handle, permits: Permits) -> impl Fn(Peer) -> Admitted<Vault> + Send + Sync + 'static {
+    let connections = AtomicU64::new(0);
+    move |peer| {
+        let connection = ConnectionId(connections.fetch_add(1, Ordering::Relaxed));
+        Vault::admitted(handle.clone(), permits.clone(), connection, peer.pid)
+    }
+}
+
+/// Keys do not wait for the kernel to clear the process's pages, and a write in progress is brought to its end.
+async fn lock_before_the_end(handle: &Handle) {
+    let locked = tokio::time::timeout(END_DEADLINE, handle.lock(Which::All)).await;
+    if locked.is_err() {
+        tracing::warn!("a worker did not end in time; what it was writing is as it was or as it will be, whole");
+    }
+}

@@ -1,0 +1,88 @@
+//! A daemon's life on the bus: it takes its name, says that it is ready, ticks, tells its status, and ends when it is
+//! asked to or when the bus is lost.
+
+use std::sync::Arc;
+
+use sd_notify::NotifyState;
+use tokio::sync::watch;
+use zbus::Connection;
+
+use crate::{
+    Failure, Process,
+    bus::{self, BusError},
+    heartbeat::{Heartbeat, StateAnswers},
+    notify::Notifier,
+    process::asked_to_stop,
+};
+
+/// What a daemon brings to its life. `S` is its state as it is published.
+pub struct Life<S> {
+    /// Itself.
+    pub process: Process,
+    /// Its connection, with its objects served and whatever answers their calls running.
+    pub connection: Connection,
+    /// The well-known name that it takes.
+    pub name: &'static str,
+    /// Asks the owner of the state, as a proof of life.
+    pub state_answers: StateAnswers,
+    /// Told of each tick with proof of life.
+    pub on_tick: Box<dyn Fn(u64) + Send + Sync>,
+    /// Its state.
+    pub state: watch::Receiver<Arc<S>>,
+    /// The state in one line, for the service manager.
+    pub status: fn(&S) -> String,
+}
+
+impl<S: Send + Sync + 'static> Life<S> {
+    /// Lives.
+    ///
+    /// # Errors
+    /// The name is taken, or the bus is lost.
+    pub async fn run(self) -> Result<(), Failure> {
+        bus::own_name(&self.connection, self.name).await?;
+        bus::announce(&self.connection, &self.process).await?;
+        let status = (self.status)(&self.state.borrow());
+        self.process.notifier.tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        tracing::info!(id = %self.process.id, sandbox = %self.process.sandbox, "ready");
+
+        let (bus_stuck, stuck) = watch::channel(false);
+        let heartbeat = Heartbeat {
+            process: self.process.clone(),
+            connection: self.connection.clone(),
+            name: self.name,
+            state_answers: self.state_answers,
+            on_tick: self.on_tick,
+            bus_stuck,
+        };
+        // Tasks of their own: none of them waits for another.
+        tokio::spawn(tell_status(self.process.notifier, self.state, stuck, self.status));
+        tokio::spawn(heartbeat.run());
+        tokio::select! {
+            stopped = asked_to_stop() => Ok(stopped?),
+            () = self.connection.closed() => Err(BusError::Lost.into()),
+        }
+    }
+}
+
+/// Keeps the status line true, until the state's owner ends.
+async fn tell_status<S>(
+    notifier: Notifier,
+    mut state: watch::Receiver<Arc<S>>,
+    mut stuck: watch::Receiver<bool>,
+    status: fn(&S) -> String,
+) {
+    if !notifier.is_connected() {
+        return;
+    }
+    loop {
+        tokio::select! {
+            changed = state.changed() => if changed.is_err() { return },
+            changed = stuck.changed() => if changed.is_err() { return },
+        }
+        let mut line = status(&state.borrow_and_update());
+        if *stuck.borrow_and_update() {
+            line = format!("the session bus does not answer; waiting for it; {line}");
+        }
+        notifier.tell(&[NotifyState::Status(&line)]);
+    }
+}

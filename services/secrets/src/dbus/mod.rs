@@ -1,0 +1,4 @@
+//! What callers see: one file per interface.
+
+pub mod secrets;
+pub mod vault;

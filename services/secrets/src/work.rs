@@ -1,0 +1,102 @@
+//! What is done on worker threads: deriving keys, reading and writing vault files, wiping. Keys and content come and
+//! go in boxes; the worker's stack is wiped after each job.
+
+use std::sync::Arc;
+
+use daemon_runtime::memory;
+use dbus_interfaces::{Error, ProfileName};
+use secrecy::SecretString;
+use tokio::task::{JoinHandle, spawn_blocking};
+use vault_store::{Change, OpenVault, Rekeyed, Store, WorkFactor, Written};
+
+/// What somebody with a passphrase wants.
+pub enum Wish {
+    /// A new vault, locked.
+    Create(SecretString),
+    /// The vault's content in memory.
+    Unlock(SecretString),
+    /// Another passphrase, and another key with it.
+    ChangePassphrase {
+        /// The present one.
+        old: SecretString,
+        /// The one that opens the vault afterwards.
+        new: SecretString,
+    },
+    /// The vault gone.
+    Delete(SecretString),
+}
+
+/// What a fulfilled wish brought.
+pub enum Granted {
+    /// The vault is made.
+    Created,
+    /// The vault is open.
+    Unlocked(Box<OpenVault>),
+    /// The vault has another key, which an open vault must take over.
+    Rekeyed(Box<Rekeyed>),
+    /// The vault is gone.
+    Deleted,
+}
+
+/// What became of a wish.
+pub struct Attempted {
+    /// What it brought.
+    pub outcome: Result<Granted, Error>,
+    /// Whether there is a vault of this name afterwards: an error may leave that open.
+    pub exists: bool,
+}
+
+/// Fulfils `wish`.
+pub fn grant(store: Arc<Store>, work_factor: WorkFactor, profile: ProfileName, wish: Wish) -> JoinHandle<Attempted> {
+    work(move || {
+        let granted = match &wish {
+            Wish::Create(passphrase) => store.create(&profile, passphrase, work_factor).map(|()| Granted::Created),
+            Wish::Unlock(passphrase) => store.unlock(&profile, passphrase).map(Granted::Unlocked),
+            Wish::ChangePassphrase { old, new } => {
+                store.change_passphrase(&profile, old, new, work_factor).map(Granted::Rekeyed)
+            }
+            Wish::Delete(passphrase) => store.delete(&profile, passphrase).map(|()| Granted::Deleted),
+        };
+        let exists = match &granted {
+            Ok(Granted::Deleted) => false,
+            Ok(_) => true,
+            Err(_) => store.list().is_ok_and(|vaults| vaults.contains_key(&profile)),
+        };
+        Attempted { outcome: granted.map_err(Error::from), exists }
+    })
+}
+
+/// What became of a change to an open vault.
+pub enum Stored {
+    /// The disk has it; memory may follow.
+    Written(Change, Box<Written>),
+    /// The disk may or may not have it: this is what is there.
+    Uncertain(Box<OpenVault>, Error),
+    /// The disk has what it had.
+    Refused(Error),
+}
+
+/// Writes `vault` with `change` made. Memory is not changed here: the disk comes first.
+pub fn store(store: Arc<Store>, vault: Arc<OpenVault>, change: Change) -> JoinHandle<Stored> {
+    work(move || match store.write(&vault, &change) {
+        Ok(written) => Stored::Written(change, Box::new(written)),
+        Err(error) if error.is_uncertain() => match store.reread(&vault) {
+            Ok(there) => Stored::Uncertain(there, error.into()),
+            Err(_) => Stored::Refused(error.into()),
+        },
+        Err(error) => Stored::Refused(error.into()),
+    })
+}
+
+/// Drops what holds keys and secrets; the allocator wipes it.
+pub fn wipe(vault: impl Send + 'static) -> JoinHandle<()> {
+    work(move || drop(vault))
+}
+
+fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    spawn_blocking(|| {
+        let done = memory::with_wiped_stack(job);
+        memory::trim();
+        done
+    })
+}
