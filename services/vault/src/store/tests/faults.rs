@@ -1,0 +1,307 @@
+//! A disk that fails once, or stops for good, at each operation in turn. Afterwards the real disk must hold the old
+//! content or the new, whole, and nothing that was acknowledged may be missing.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use super::*;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// The operation fails with EIO, those after it work.
+    Once,
+    /// The operation and all after it do nothing, as if the process had ended.
+    Crash,
+}
+
+/// The real disk, until operation number `at`.
+struct Faulty {
+    fault: Fault,
+    at: usize,
+    done: Arc<AtomicUsize>,
+}
+
+impl Faulty {
+    fn now(&self) -> io::Result<()> {
+        let index = self.done.fetch_add(1, Ordering::Relaxed);
+        let fails = if self.fault == Fault::Once { index == self.at } else { index >= self.at };
+        if fails { Err(rustix::io::Errno::IO.into()) } else { Ok(()) }
+    }
+}
+
+impl Files for Faulty {
+    fn read(&self, file: &Path, limit: u64) -> io::Result<(Vec<u8>, Stamp)> {
+        self.now().and_then(|()| Disk.read(file, limit))
+    }
+
+    fn stamp(&self, file: &Path) -> io::Result<Stamp> {
+        self.now().and_then(|()| Disk.stamp(file))
+    }
+
+    fn create(&self, file: &Path, content: &[u8]) -> io::Result<File> {
+        let fault = self.now();
+        // A write that fails leaves a part of the file.
+        let part = if fault.is_ok() { content } else { &content[..content.len() / 2] };
+        let created = Disk.create(file, part);
+        fault.and(created)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.now().and_then(|()| Disk.sync(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.now().and_then(|()| Disk.rename(from, to))
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.now().and_then(|()| Disk.sync_folder(folder))
+    }
+
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        self.now().and_then(|()| Disk.make_folder(folder))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.now().and_then(|()| Disk.remove(path))
+    }
+}
+
+/// Runs `act` once for each operation that it does and each fault, each time on a fresh copy of two vaults, and then
+/// gives its result and what the real disk holds to `check`.
+fn at_each_operation(act: impl Fn(&Store) -> Result<(), Error>, check: impl Fn(&Sandbox, Result<(), Error>, &str)) {
+    for fault in [Fault::Once, Fault::Crash] {
+        for at in 0.. {
+            let Sandbox { store, home } = Sandbox::with_two();
+            drop(store);
+            let folder = home.path().join("vaults");
+            let done = Arc::new(AtomicUsize::new(0));
+            let faulty = Faulty { fault, at, done: Arc::clone(&done) };
+            let store = Store::open_with(&folder, Box::new(faulty)).unwrap();
+            let outcome = act(&store);
+            drop(store);
+            let complete = done.load(Ordering::Relaxed) <= at;
+            assert!(!complete || outcome.is_ok(), "without a fault it works");
+            let sandbox = Sandbox { store: Store::open(&folder).unwrap(), home };
+            check(&sandbox, outcome, &format!("{fault:?} at {at}"));
+            assert_eq!(value(&sandbox.unlock("personal"), "who"), Some("personal"), "the other vault");
+            if complete {
+                assert!(at > 3, "the faults were reached");
+                break;
+            }
+        }
+    }
+}
+
+/// Only an error that says so leaves a change that was not acknowledged.
+fn must_match(outcome: &Result<(), Error>, changed: bool, at: &str) {
+    match outcome {
+        Ok(()) => assert!(changed, "{at}: acknowledged, but not there"),
+        Err(error) if error.is_uncertain() => {}
+        Err(error) => assert!(!changed, "{at}: there, in spite of: {error}"),
+    }
+}
+
+#[test]
+fn a_new_vault_is_whole_or_not_there() {
+    let new = profile("new");
+    at_each_operation(
+        |store| store.create(&new, &"pass".into(), WEAK),
+        |sandbox, outcome, at| {
+            let listed = sandbox.store.list().unwrap();
+            must_match(&outcome, listed.contains_key(&new), at);
+            match listed.get(&new) {
+                Some(fault) => {
+                    assert!(fault.is_none(), "{at}: {fault:?}");
+                    assert!(sandbox.store.unlock(&new, &"pass".into()).unwrap().is_empty());
+                }
+                None => sandbox.store.create(&new, &"again".into(), WEAK).unwrap(),
+            }
+            assert_eq!(sandbox.names(""), [LOCK, "new", "personal", "work"], "{at}");
+        },
+    );
+}
+
+#[test]
+fn a_stored_secret_is_there_and_a_refused_one_is_not() {
+    at_each_operation(
+        |store| {
+            let mut vault = store.unlock(&profile("work"), &"work".into())?;
+            change(store, &mut vault, set("who", "else"))
+        },
+        |sandbox, outcome, at| {
+            let vault = sandbox.unlock("work");
+            let found = value(&vault, "who").unwrap();
+            assert!(["work", "else"].contains(&found), "{at}: {found}");
+            must_match(&outcome, found == "else", at);
+            assert_eq!(sandbox.names("work"), [IDENTITY, ITEMS], "{at}");
+        },
+    );
+}
+
+#[test]
+fn a_deleted_secret_is_gone_and_a_kept_one_is_there() {
+    at_each_operation(
+        |store| {
+            let mut vault = store.unlock(&profile("work"), &"work".into())?;
+            change(store, &mut vault, Change::Delete { name: secret("who") })
+        },
+        |sandbox, outcome, at| must_match(&outcome, sandbox.unlock("work").is_empty(), at),
+    );
+}
+
+#[test]
+fn an_open_vault_goes_on_after_a_disk_that_failed_once() {
+    at_each_operation(
+        |store| {
+            let vault = store.unlock(&profile("work"), &"work".into());
+            // Opening is what failed: once more.
+            let mut vault = vault.or_else(|_| store.unlock(&profile("work"), &"work".into()))?;
+            let first = change(store, &mut vault, set("a", "1"));
+            if first.as_ref().is_err_and(Error::is_uncertain) {
+                vault = store.reread(&vault)?;
+            }
+            change(store, &mut vault, set("b", "2"))
+        },
+        |sandbox, outcome, at| {
+            let vault = sandbox.unlock("work");
+            must_match(&outcome, value(&vault, "b").is_some(), at);
+            let a = value(&vault, "a").is_some();
+            assert!(a || outcome.is_err() || at.starts_with("Once"), "{at}: the first was acknowledged");
+        },
+    );
+}
+
+#[test]
+fn a_changed_passphrase_loses_nothing() {
+    let (work, old, new) = (profile("work"), SecretString::from("work"), SecretString::from("new"));
+    at_each_operation(
+        |store| store.change_passphrase(&work, &old, &new, WEAK).map(drop),
+        |sandbox, outcome, at| {
+            let opened = sandbox.store.unlock(&work, &new);
+            must_match(&outcome, opened.is_ok(), at);
+            let (mut vault, passphrase, other) = match opened {
+                Ok(vault) => (vault, &new, &old),
+                Err(Error::WrongPassphrase(_)) => (sandbox.unlock("work"), &old, &new),
+                Err(error) => panic!("{at}: {error}"),
+            };
+            assert_eq!(value(&vault, "who"), Some("work"), "{at}");
+            assert!(matches!(sandbox.store.unlock(&work, other), Err(Error::WrongPassphrase(_))), "{at}");
+            change(&sandbox.store, &mut vault, set("later", "x")).unwrap();
+            let again = sandbox.store.unlock(&work, passphrase).unwrap();
+            assert_eq!(value(&again, "later"), Some("x"), "{at}");
+            let place = sandbox.store.place(&work).unwrap();
+            let keys = sandbox.store.read_identity(&place, passphrase).unwrap().0.len();
+            assert_eq!((keys, sandbox.names("work").len()), (1, 2), "{at}: an interrupted change is finished");
+        },
+    );
+}
+
+#[test]
+fn finishing_a_change_of_passphrase_may_be_interrupted_too() {
+    let (work, new) = (profile("work"), SecretString::from("new"));
+    at_each_operation(
+        |store| {
+            let (place, key) = (store.place(&work)?, Key::generate());
+            let old = Disk.read(&place.identity, u64::MAX).unwrap().0;
+            // As the first step of a change leaves it.
+            let keys = keys::open_identity(&old, &"work".into()).ok().unwrap();
+            fs::write(&place.identity, keys::seal_identity(&[&key, &keys[0]], &new, WEAK).unwrap()).unwrap();
+            store.unlock(&work, &new).map(drop)
+        },
+        |sandbox, _, at| {
+            let mut vault = sandbox.store.unlock(&work, &new).unwrap();
+            assert_eq!(value(&vault, "who"), Some("work"), "{at}");
+            change(&sandbox.store, &mut vault, set("later", "x")).unwrap();
+            let again = sandbox.store.unlock(&work, &new).unwrap();
+            assert_eq!(value(&again, "later"), Some("x"), "{at}");
+            assert_eq!(sandbox.names("work"), [IDENTITY, ITEMS], "{at}");
+        },
+    );
+}
+
+#[test]
+fn a_vault_is_deleted_or_whole() {
+    at_each_operation(
+        |store| store.delete(&profile("work"), &"work".into()),
+        |sandbox, outcome, at| {
+            let gone = !sandbox.store.list().unwrap().contains_key(&profile("work"));
+            must_match(&outcome, gone, at);
+            if !gone {
+                assert_eq!(value(&sandbox.unlock("work"), "who"), Some("work"), "{at}");
+            }
+            assert_eq!(sandbox.names("").len(), if gone { 2 } else { 3 }, "{at}: nothing half deleted stays");
+        },
+    );
+}
+
+/// Notes the order of operations: a rename before the content's fsync would lose data, and no fault above shows it.
+struct Noted(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Noted {
+    fn note<T>(&self, what: &str, done: io::Result<T>) -> io::Result<T> {
+        self.0.lock().unwrap().push(what.into());
+        done
+    }
+}
+
+impl Files for Noted {
+    fn read(&self, file: &Path, limit: u64) -> io::Result<(Vec<u8>, Stamp)> {
+        Disk.read(file, limit)
+    }
+
+    fn stamp(&self, file: &Path) -> io::Result<Stamp> {
+        self.note("stamp", Disk.stamp(file))
+    }
+
+    fn create(&self, file: &Path, content: &[u8]) -> io::Result<File> {
+        self.note("create", Disk.create(file, content))
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.note("sync", Disk.sync(file))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.note(&format!("rename {}", to.file_name().unwrap().display()), Disk.rename(from, to))
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.note("sync folder", Disk.sync_folder(folder))
+    }
+
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        self.note("make folder", Disk.make_folder(folder))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Disk.remove(path)
+    }
+}
+
+#[test]
+fn content_is_synced_before_it_is_named_and_names_before_the_answer() {
+    let home = TempDir::new().unwrap();
+    let notes = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let store = Store::open_with(home.path(), Box::new(Noted(Arc::clone(&notes)))).unwrap();
+    let taken = || std::mem::take(&mut *notes.lock().unwrap());
+    let work = profile("work");
+
+    store.create(&work, &"old".into(), WEAK).unwrap();
+    let made = ["make folder", "create", "sync", "create", "sync", "sync folder", "rename work", "sync folder"];
+    assert_eq!(taken(), made);
+
+    let mut vault = store.unlock(&work, &"old".into()).unwrap();
+    change(&store, &mut vault, set("a", "1")).unwrap();
+    assert_eq!(taken(), ["create", "sync", "stamp", "rename items.age", "sync folder"]);
+
+    store.change_passphrase(&work, &"old".into(), &"new".into(), WEAK).unwrap();
+    let [identity, items] = [["rename identity.age", "sync folder"], ["rename items.age", "sync folder"]];
+    let drafts = [["create", "sync"]; 3].concat();
+    assert_eq!(taken(), [&drafts[..], &["stamp"], &identity, &items, &identity].concat());
+
+    store.delete(&work, &"new".into()).unwrap();
+    assert_eq!(taken(), ["rename .work.deleted", "sync folder"]);
+}
