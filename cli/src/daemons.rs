@@ -32,23 +32,27 @@ pub fn chosen(profile: Option<&ProfileName>) -> Result<ProfileName, Error> {
 pub async fn start() -> Result<Bus, Error> {
     let deadline = Deadline::after(START);
     let bus = Bus::connect(deadline).await?;
-    for daemon in [SECRETS, HUB] {
-        start_one(&bus, daemon, deadline).await?;
+    let secrets_started = start_one(&bus, SECRETS, deadline).await?;
+    let hub_started = start_one(&bus, HUB, deadline).await?;
+    if secrets_started || hub_started {
+        // So that a status right after this command knows the vaults. Where it fails, what the command asks next says why.
+        let _ = bus.call::<bool>(HUB, "Reconcile", &(), deadline).await;
     }
     Ok(bus)
 }
 
-async fn start_one(bus: &Bus, daemon: Service, deadline: Deadline) -> Result<(), Error> {
+/// Whether it had to be started.
+async fn start_one(bus: &Bus, daemon: Service, deadline: Deadline) -> Result<bool, Error> {
     // Asked first: dbus-daemon knows no daemon that was started by hand and has no activation file.
     if bus.call(DRIVER, "NameHasOwner", &daemon.name, deadline).await? {
-        return Ok(());
+        return Ok(false);
     }
     let not_started = |why: String| Error::NotStarted { who: daemon.who, why };
     match bus.call::<u32>(DRIVER, "StartServiceByName", &(daemon.name, 0_u32), deadline).await {
         Err(Error::NotRunning(_)) => Err(not_started("the session bus knows no activation file for it".into())),
         Err(Error::NoAnswer { limit, .. }) => Err(not_started(format!("not within {} s", limit.as_secs()))),
         Err(Error::Call { cause, .. }) => Err(not_started(cause.to_string())),
-        answer => answer.map(|_| ()),
+        answer => answer.map(|_| true),
     }
 }
 

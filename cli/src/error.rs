@@ -40,6 +40,9 @@ pub enum Error {
     /// The hub runs, and nothing has told it of the vaults yet.
     #[error("daemon-secrets has not reported, so nothing is known of the vaults")]
     NotReported,
+    /// The hub says that daemon-secrets is silent.
+    #[error("daemon-secrets does not answer, so what is known of its vaults may be old")]
+    Unresponsive,
     /// It is there, and silent.
     #[error("{who} did not answer within {} s", limit.as_secs_f64())]
     NoAnswer {
@@ -96,7 +99,7 @@ impl Error {
             Self::Usage(_) => Code::Usage,
             Self::NoBus { .. } => Code::NoBus,
             Self::NotRunning(_) | Self::Died(_) | Self::NotStarted { .. } | Self::NotReported => Code::NotRunning,
-            Self::NoAnswer { .. } => Code::NoAnswer,
+            Self::NoAnswer { .. } | Self::Unresponsive => Code::NoAnswer,
             Self::NoTerminal => Code::Locked,
             Self::NoProfile(_) => Code::Missing,
             Self::Refused(refusal) => refusal_code(refusal),
@@ -118,6 +121,7 @@ impl Error {
                 "start it: sesame unlock (the very first time: sesame init)"
             }
             Self::NotStarted { .. } => "see whether it is installed: command -v daemon-profile daemon-secrets",
+            Self::Unresponsive => "see since when, and what to do: sesame status",
             Self::NoTerminal => "run it in a terminal, or give --passphrase-file FILE or --passphrase-fd N",
             Self::NoProfile(_) => "see which there are: sesame profile list (create one: sesame profile add NAME)",
             _ => return None,

@@ -69,8 +69,6 @@ async fn open(args: &Init, profile: &ProfileName, is_missing: bool, bus: Bus) ->
 
 async fn make_default(bus: &Bus, profile: &ProfileName, call: Duration) -> Result<(), Error> {
     let deadline = Deadline::after(call);
-    // A hub that has only just started knows no profile before it has heard a report.
-    bus.call::<bool>(HUB, "Reconcile", &(), deadline).await?;
     let (_, default, ..) = bus.call::<Status>(HUB, "Status", &(), deadline).await?;
     if default == profile.as_str() {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use crate::{
     args::Is,
-    bus::{Bus, SECRETS},
+    bus::Bus,
     condition::Verdict,
     daemons,
     deadline::{CALL, Deadline},
@@ -16,7 +16,7 @@ pub(super) async fn run(args: &Is) -> Result<Code, Failure> {
         Verdict::Holds => Ok(Code::Success),
         Verdict::HoldsNot => Ok(Code::ConditionFalse),
         Verdict::NotReported => Err(Error::NotReported.during("cannot tell")),
-        Verdict::Unresponsive => Err(deadline.missed(SECRETS.who).during("cannot tell")),
+        Verdict::Unresponsive => Err(Error::Unresponsive.during("cannot tell")),
         Verdict::NoSuchProfile(profile) => Err(Error::NoProfile(profile).during("cannot tell")),
     }
 }

@@ -1,6 +1,7 @@
 //! `sesame` as its users run it: the real program on a real bus and a real socket, with daemons made for each test.
 
-#![allow(
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code; clippy sees only the test functions as that")]
+
     clippy::unwrap_used,
     clippy::panic,
     reason = "all of this is test code; clippy sees that only in the tests themselves"

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
+
 use crate::support::{
     Session,
     hub::{Calls, Manner, report, serve},
@@ -110,7 +112,7 @@ async fn init_does_only_what_is_missing() {
     session.feed("init --passphrase-fd 0", b"first").await.printed("Next: sesame secret set NAME\n");
     let made = vaults.get("personal").unwrap();
     assert_eq!((made.passphrase.as_str(), made.locked), ("first", false));
-    assert_eq!(*calls.lock().unwrap(), ["reconcile"], "personal is the default one already");
+    assert_eq!(calls.lock().unwrap().len(), 0, "personal is the default one already");
     // Unlocked: nothing is missing, and no passphrase is asked for.
     session.run("init").await.printed("Next: sesame secret set NAME\n");
     session.run("init work").await.failed(
@@ -127,5 +129,26 @@ async fn init_makes_another_first_profile_the_default_one() {
     let (_daemons, calls) = running(&session, &vaults).await;
     session.feed("init work --passphrase-fd 0", b"first").await.printed("Next: sesame secret set NAME\n");
     assert!(!vaults.get("work").unwrap().locked);
-    assert_eq!(*calls.lock().unwrap(), ["reconcile", "default work"]);
+    assert_eq!(*calls.lock().unwrap(), ["default work"]);
+}
+
+/// A fresh start is asked for through the bus; whoever takes the name then has been started.
+#[tokio::test]
+async fn what_had_to_be_started_is_known_to_the_hub_afterwards() {
+    let session = Session::start();
+    let (_hub, calls) = serve(&session, report(&[]), Manner::Answers).await;
+    let started = session.path("started");
+    mkfifoat(CWD, &started, Mode::RWXU).unwrap();
+    let services = session.path("data/dbus-1/services");
+    fs::create_dir_all(&services).unwrap();
+    let command = format!("Name=org.opensesame.Secrets\nExec=/bin/sh -c \"echo > {}\"\n", started.display());
+    fs::write(services.join("org.opensesame.Secrets.service"), format!("[D-BUS Service]\n{command}")).unwrap();
+
+    let daemon = async {
+        tokio::task::spawn_blocking(|| fs::read(started).unwrap()).await.unwrap();
+        Vaults::default().with("personal", false, &[]).on_bus(&session).await
+    };
+    let (ended, _daemon) = tokio::join!(session.run("unlock"), daemon);
+    ended.printed("");
+    assert_eq!(*calls.lock().unwrap(), ["reconcile"]);
 }
