@@ -2,10 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code; clippy sees only the test functions as that")]
 
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "all of this is test code; clippy sees that only in the tests themselves"
-)]
 mod completions;
 mod is;
 mod lock;
