@@ -33,7 +33,7 @@ pub enum Granted {
     /// The vault is open.
     Unlocked(Box<OpenVault>),
     /// The vault has another key, which an open vault must take over.
-    Rekeyed(Box<Rekeyed>),
+    Rekeyed(Rekeyed),
     /// The vault is gone.
     Deleted,
 }
