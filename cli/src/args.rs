@@ -1,5 +1,7 @@
 //! The command line's definition: help texts, manual pages and completions all come from here.
 
+#![allow(missing_docs, reason = "a field's comment is its help text; a group that is taken in whole has none")]
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args as Group, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
@@ -151,10 +153,8 @@ pub struct Init {
     /// The first profile's name; personal where left out
     pub profile: Option<ProfileName>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub passphrase: ThePassphrase,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -168,7 +168,6 @@ pub struct Status {
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -192,7 +191,6 @@ pub struct Is {
     #[arg(short, long = "profile", value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
     pub profiles: Vec<ProfileName>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -221,10 +219,8 @@ pub struct NewProfile {
     /// The new profile's name: letters, digits, _ and -
     pub name: ProfileName,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub passphrase: ThePassphrase,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -235,10 +231,8 @@ pub struct RemovedProfile {
     #[arg(add = ArgValueCandidates::new(complete::profiles))]
     pub name: ProfileName,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub passphrase: ThePassphrase,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -249,7 +243,6 @@ pub struct NamedProfile {
     #[arg(add = ArgValueCandidates::new(complete::profiles))]
     pub name: ProfileName,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -257,13 +250,10 @@ pub struct NamedProfile {
 #[derive(Debug, Group)]
 pub struct Unlock {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub which: WhichProfile,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub passphrase: ThePassphrase,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -271,13 +261,11 @@ pub struct Unlock {
 #[derive(Debug, Group)]
 pub struct Lock {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub which: WhichProfile,
     /// Lock every vault
     #[arg(long, conflicts_with = "profile")]
     pub all: bool,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -285,16 +273,12 @@ pub struct Lock {
 #[derive(Debug, Group)]
 pub struct Passphrase {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub which: WhichProfile,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub passphrase: ThePassphrase,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub new_passphrase: NewPassphrase,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -317,10 +301,8 @@ pub enum Secret {
 #[derive(Debug, Group)]
 pub struct SecretList {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub which: WhichProfile,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -331,10 +313,8 @@ pub struct NamedSecret {
     #[arg(add = ArgValueCandidates::new(complete::secrets))]
     pub name: SecretName,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub which: WhichProfile,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -345,13 +325,11 @@ pub struct SecretSet {
     #[arg(add = ArgValueCandidates::new(complete::secrets))]
     pub name: SecretName,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub which: WhichProfile,
     /// Drop one newline at the end of standard input
     #[arg(long)]
     pub strip_newline: bool,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
 }
 
@@ -359,7 +337,6 @@ pub struct SecretSet {
 #[derive(Debug, Group)]
 pub struct Run {
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub which: WhichProfile,
     /// Set VAR to the secret NAME; may be given several times, and then only the named secrets are set
     #[arg(long, value_name = "VAR=NAME", value_parser = mapping)]
@@ -368,7 +345,6 @@ pub struct Run {
     #[arg(long, value_name = "VAR=NAME", value_parser = mapping)]
     pub file: Vec<(String, SecretName)>,
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub timeout: Timeout,
     /// The program to run, and its arguments
     #[arg(last = true, required = true, value_hint = ValueHint::CommandWithArguments)]
@@ -385,7 +361,6 @@ pub struct Completions {
 
 /// A shell that completions exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
 pub enum Shell {
     Bash,
     Zsh,
