@@ -1,0 +1,99 @@
+//! `make install` and `make uninstall`, into a folder of the test.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use dbus_interfaces::{profile, secrets};
+use session_tests::{home::Home, needs::Need, program, scenarios, session::Session, suite::Suite};
+
+pub fn add(suite: &mut Suite) {
+    scenarios!(suite.on_dbus_daemon(&[Need::Program("make")]);
+        what_is_installed_lies_in_its_place_and_can_be_removed,
+        installed_activation_files_start_the_installed_daemons,
+    );
+}
+
+/// `make` with what was built already: the programs beside the tests.
+fn make(target: &str, variables: &[(&str, &str)]) {
+    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let sesame = program("sesame");
+    let mut make = Command::new("make");
+    make.current_dir(tests.parent().unwrap()).args(["--silent", "-o", "build", target]);
+    make.arg(format!("BUILT={}", sesame.parent().unwrap().display()));
+    make.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
+    // A make around this test has flags of its own.
+    make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL");
+    let output = make.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+fn every_file(folder: &Path) -> BTreeSet<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { every_file(&path) } else { [path].into() }).collect()
+}
+
+async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session) {
+    let folder = session.home.path().join("image");
+    let image = folder.to_str().unwrap();
+    make("install", &[("DESTDIR", image), ("PREFIX", "/opt/sesame")]);
+    let prefix = folder.join("opt/sesame");
+    let files = every_file(&folder);
+    assert!(files.iter().all(|file| file.starts_with(&prefix)), "outside of PREFIX: {files:?}");
+    for place in [
+        "bin/sesame",
+        "bin/daemon-profile",
+        "bin/daemon-secrets",
+        "share/dbus-1/services/org.opensesame.Profile.service",
+        "share/dbus-1/services/org.opensesame.Secrets.service",
+        "share/dbus-1/interfaces/org.opensesame.Daemon.xml",
+        "share/dbus-1/interfaces/org.opensesame.Profile.xml",
+        "share/dbus-1/interfaces/org.opensesame.Secrets.xml",
+        "share/dbus-1/interfaces/org.opensesame.Vault.xml",
+        "share/bash-completion/completions/sesame",
+        "share/zsh/site-functions/_sesame",
+        "share/fish/vendor_completions.d/sesame.fish",
+        "share/man/man1/sesame.1",
+        "share/man/man1/sesame-unlock.1",
+    ] {
+        assert!(fs::metadata(prefix.join(place)).is_ok_and(|file| file.len() > 0), "{place} is missing: {files:?}");
+    }
+    for (name, daemon) in [(profile::NAME, "daemon-profile"), (secrets::NAME, "daemon-secrets")] {
+        let file = prefix.join(format!("share/dbus-1/services/{name}.service"));
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(&format!("Name={name}\n")), "{text}");
+        assert!(text.contains(&format!("Exec=/opt/sesame/bin/{daemon}\n")), "{text}");
+        assert!(!text.contains('@') && !text.contains("SystemdService"), "{text}");
+    }
+    make("uninstall", &[("DESTDIR", image), ("PREFIX", "/opt/sesame")]);
+    assert_eq!(every_file(&folder), BTreeSet::new());
+}
+
+async fn installed_activation_files_start_the_installed_daemons(session: Session) {
+    // The bus of the session looks for activation files where this prefix has them.
+    let image = Home::new();
+    let prefix = image.path().to_str().unwrap();
+    make("install", &[("PREFIX", prefix)]);
+    for name in [profile::NAME, secrets::NAME] {
+        let file = format!("share/dbus-1/services/{name}.service");
+        let text = fs::read_to_string(image.path().join(file)).unwrap();
+        let exec = text.lines().find_map(|line| line.strip_prefix("Exec=")).unwrap();
+        assert!(Path::new(exec).is_file() && exec.starts_with(prefix), "{text}");
+        session.home.write(&format!("data/dbus-1/services/{name}.service"), text.as_bytes());
+    }
+    let sesame = image.path().join("bin/sesame");
+    let passphrase = session.home.passphrase_file();
+    let words = [sesame.to_str().unwrap(), "init", "--passphrase-file", passphrase.to_str().unwrap()];
+    session.run(&words).await.stdout_of_success();
+    let text = session.run(&[sesame.to_str().unwrap(), "status"]).await.stdout_of_success();
+    assert!(text.starts_with("Vaults:\n  personal  unlocked\n"), "{text}");
+    // Ended before their programs are removed.
+    let client = session.client().await;
+    drop(session);
+    client.connection.closed().await;
+}

@@ -1,0 +1,43 @@
+//! The scenarios: the real daemons and the real command line on real buses, one file a subject.
+
+// A failed step fails its test.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod announced;
+mod believed;
+mod bounded;
+mod command_line;
+mod exit_codes;
+mod installed;
+mod lifecycle;
+mod private;
+mod published;
+mod stalled;
+mod vault_files;
+
+use std::process::ExitCode;
+
+use session_tests::{program, suite::Suite};
+
+fn main() -> ExitCode {
+    let arguments = libtest_mimic::Arguments::from_args();
+    for name in ["sesame", "daemon-profile", "daemon-secrets"] {
+        if !program(name).is_file() && !arguments.list {
+            eprintln!("{} is missing; run: cargo build --workspace", program(name).display());
+            return ExitCode::FAILURE;
+        }
+    }
+    let mut suite = Suite::default();
+    announced::add(&mut suite);
+    believed::add(&mut suite);
+    bounded::add(&mut suite);
+    command_line::add(&mut suite);
+    exit_codes::add(&mut suite);
+    installed::add(&mut suite);
+    lifecycle::add(&mut suite);
+    private::add(&mut suite);
+    published::add(&mut suite);
+    stalled::add(&mut suite);
+    vault_files::add(&mut suite);
+    libtest_mimic::run(&arguments, suite.trials()).exit_code()
+}
