@@ -5,6 +5,11 @@ pub const INTERFACE: &str = "org.opensesame.Daemon";
 /// Its only object.
 pub const PATH: &str = "/org/opensesame/Daemon";
 
+/// The unit of `daemon-profile`.
+pub const PROFILE_UNIT: &str = "open-sesame-profile.service";
+/// The unit of `daemon-secrets`.
+pub const SECRETS_UNIT: &str = "open-sesame-secrets.service";
+
 /// What every daemon says of itself; documented in `org.opensesame.Daemon.xml`.
 #[zbus::proxy(interface = "org.opensesame.Daemon", default_path = "/org/opensesame/Daemon")]
 pub trait Daemon {

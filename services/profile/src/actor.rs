@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 
 use daemon_runtime::{clock, outbox::Outbox};
-use dbus_interfaces::{Error, ProfileName, profile::Report};
+use dbus_interfaces::{Error, ProfileName, profile::Report, secrets};
 use futures_util::{FutureExt, StreamExt};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -16,16 +16,19 @@ use tokio::{
 use zbus::{Connection, Message, MessageStream, names::OwnedUniqueName};
 
 use crate::{
-    calls::{self, Call, Calls, Waiter},
+    calls::{self, Call, Calls, MANAGER, Waiter},
     default_profile,
     hub::{Event, Hub},
-    peers::State,
+    peers::{DaemonName, State},
     signals,
-    stream::{self, Grievances, Heard},
+    stream::{self, Grievances, Heard, Owners},
 };
 
 /// How long daemon-secrets may be silent before somebody who looks has it probed, and the least time between probes.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// How long `DaemonLost` waits for systemd's reason.
+const REASON_DEADLINE: Duration = Duration::from_millis(100);
 
 /// What the interface wants of the state.
 pub enum Command {
@@ -127,11 +130,15 @@ pub struct Actor {
     stream: MessageStream,
     outbox: Outbox,
     name: OwnedUniqueName,
-    // Who owns daemon-secrets' name, and whether the bus was heard on that at all.
-    owner: Option<OwnedUniqueName>,
+    // Who owns the names that count, and whether the bus was heard on daemon-secrets' at all.
+    owners: Owners,
     owner_known: bool,
     calls: Calls,
     tick: u64,
+    // A change that came while the unit was being read: the reading may be older than it.
+    reread_unit: bool,
+    // When a loss that systemd did not explain is told without its reason.
+    reason_due: Option<Instant>,
     last_heard: Instant,
     last_probe: Option<Instant>,
     default_file: PathBuf,
@@ -153,10 +160,12 @@ impl Actor {
             stream: MessageStream::from(connection),
             outbox: Outbox::new(connection.clone()),
             name,
-            owner: None,
+            owners: Owners::default(),
             owner_known: false,
             calls: Calls::default(),
             tick: 0,
+            reread_unit: false,
+            reason_due: None,
             last_heard: Instant::now(),
             last_probe: None,
             default_file,
@@ -166,14 +175,15 @@ impl Actor {
         for subscription in calls::subscriptions()? {
             actor.outbox.send(subscription);
         }
-        actor.call(calls::owner(), Call::Owner);
+        actor.call(calls::owner(secrets::NAME), Call::Owner);
+        actor.call(calls::owner(MANAGER), Call::Manager);
         Ok(actor)
     }
 
     /// Runs until the connection ends.
     pub async fn run(mut self) {
         loop {
-            let deadline = self.calls.next_deadline();
+            let deadline = self.calls.next_deadline().into_iter().chain(self.reason_due).min();
             tokio::select! {
                 biased;
                 message = self.stream.next() => match message {
@@ -202,8 +212,10 @@ impl Actor {
     }
 
     fn hear(&mut self, message: &Message) {
-        match stream::decode(message, self.owner.as_ref()) {
+        match stream::decode(message, &self.owners) {
             Heard::OwnerChanged(owner) => self.set_owner(owner),
+            Heard::ManagerChanged(manager) => self.set_manager(manager),
+            Heard::UnitChanged => self.read_unit(DaemonName::Secrets),
             Heard::Vaults(vaults) => {
                 self.sign_of_life();
                 self.apply(Event::Announced(vaults));
@@ -255,21 +267,62 @@ impl Actor {
 
     fn set_owner(&mut self, owner: Option<OwnedUniqueName>) {
         self.owner_known = true;
-        if self.owner == owner {
+        if self.owners.secrets == owner {
             return;
         }
-        if self.owner.take().is_some() {
+        if self.owners.secrets.take().is_some() {
             for call in self.calls.orphaned() {
                 self.fail(call, gone);
             }
             self.apply(Event::OwnerGone);
+            self.wait_for_reason();
         }
         if let Some(owner) = owner {
             let pid = calls::pid(&owner);
-            self.owner = Some(owner);
+            self.owners.secrets = Some(owner);
             self.last_heard = Instant::now();
             self.ask_introduction();
             self.call(pid, Call::Pid);
+        }
+    }
+
+    /// systemd learns of an end a few milliseconds after the bus does, and signals it.
+    fn wait_for_reason(&mut self) {
+        if self.owners.manager.is_none() {
+            self.apply(Event::ReasonOverdue);
+        } else if self.hub.is_unexplained() {
+            self.reason_due = Some(Instant::now() + REASON_DEADLINE);
+            self.read_unit(DaemonName::Secrets);
+        }
+    }
+
+    fn set_manager(&mut self, manager: Option<OwnedUniqueName>) {
+        self.owners.manager = manager;
+        if let Some(manager) = &self.owners.manager {
+            // Subscribed before the first reading, so that no change falls between the two.
+            if let Ok(subscription) = calls::subscribe_to_units(manager) {
+                self.outbox.send(subscription);
+            }
+            self.read_unit(DaemonName::Profile);
+            self.read_unit(DaemonName::Secrets);
+        }
+    }
+
+    fn read_unit(&mut self, unit: DaemonName) {
+        if self.calls.is_reading(unit) {
+            self.reread_unit |= unit == DaemonName::Secrets;
+        } else if let Some(manager) = &self.owners.manager {
+            let message = calls::unit(manager, unit);
+            self.call(message, Call::Unit(unit));
+        }
+    }
+
+    fn unit_read(&mut self, unit: DaemonName, answer: &Message) {
+        if let Some(facts) = stream::unit(answer) {
+            self.apply(Event::UnitRead(unit, facts));
+        }
+        if unit == DaemonName::Secrets && std::mem::take(&mut self.reread_unit) {
+            self.read_unit(unit);
         }
     }
 
@@ -284,14 +337,16 @@ impl Actor {
     }
 
     fn answered(&mut self, message: &Message) {
-        let from_owner =
-            message.header().sender().map(|sender| sender.as_str()) == self.owner.as_deref().map(|o| o.as_str());
-        if from_owner {
+        let header = message.header();
+        let sender = header.sender().map(|sender| sender.as_str());
+        if sender.is_some() && sender == self.owners.secrets.as_ref().map(|owner| owner.as_str()) {
             self.sign_of_life();
         }
         let Some(call) = self.calls.answered_by(message) else { return };
         match call {
-            Call::Owner => self.set_owner(message.body().deserialize::<OwnedUniqueName>().ok()),
+            Call::Owner => self.set_owner(message.body().deserialize().ok()),
+            Call::Manager => self.set_manager(message.body().deserialize().ok()),
+            Call::Unit(unit) => self.unit_read(unit, message),
             Call::Pid => {
                 if let Ok(pid) = message.body().deserialize() {
                     self.apply(Event::PidKnown(pid));
@@ -330,7 +385,7 @@ impl Actor {
     }
 
     fn forward(&mut self, member: &'static str, profile: &ProfileName, waiter: Waiter<()>) {
-        match (&self.owner, self.hub.has_report()) {
+        match (&self.owners.secrets, self.hub.has_report()) {
             (Some(owner), true) => {
                 let message = calls::forward(owner, member, profile);
                 self.call(message, Call::Forward(waiter));
@@ -379,7 +434,7 @@ impl Actor {
     }
 
     fn reconcile(&mut self, waiter: Option<Waiter<bool>>) {
-        let Some(owner) = &self.owner else {
+        let Some(owner) = &self.owners.secrets else {
             if let Some(waiter) = waiter {
                 drop(waiter.send(Err(gone())));
             }
@@ -402,14 +457,14 @@ impl Actor {
     }
 
     fn ask_introduction(&mut self) {
-        if let Some(owner) = &self.owner {
+        if let Some(owner) = &self.owners.secrets {
             let message = calls::introduction(owner);
             self.call(message, Call::Introduction);
         }
     }
 
     fn probe_if_silent(&mut self) {
-        let Some(owner) = &self.owner else { return };
+        let Some(owner) = &self.owners.secrets else { return };
         let now = Instant::now();
         let silent = now - self.last_heard >= SILENCE;
         let probed = self.last_probe.is_some_and(|last| now - last < SILENCE);
@@ -426,11 +481,17 @@ impl Actor {
     }
 
     fn expire(&mut self) {
-        for call in self.calls.overdue(Instant::now()) {
+        let now = Instant::now();
+        if self.reason_due.is_some_and(|due| due <= now) {
+            self.reason_due = None;
+            self.apply(Event::ReasonOverdue);
+        }
+        for call in self.calls.overdue(now) {
             match call {
-                // The bus itself is slow; who owns the name is still to be known.
-                Call::Owner => self.call(calls::owner(), Call::Owner),
-                Call::Pid => {}
+                // The bus itself is slow; who owns the names is still to be known.
+                Call::Owner => self.call(calls::owner(secrets::NAME), Call::Owner),
+                Call::Manager => self.call(calls::owner(MANAGER), Call::Manager),
+                Call::Pid | Call::Unit(_) => {}
                 call => {
                     self.apply(Event::Unanswered);
                     self.fail(call, hung);
@@ -445,7 +506,7 @@ impl Actor {
                 self.answer(move || waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(why())))));
             }
             Call::Forward(waiter) => self.answer(move || drop(waiter.send(Err(why())))),
-            Call::Owner | Call::Pid | Call::Introduction | Call::Probe => {}
+            Call::Owner | Call::Pid | Call::Introduction | Call::Probe | Call::Manager | Call::Unit(_) => {}
         }
     }
 

@@ -13,6 +13,12 @@ use zbus::{
 
 use daemon_runtime::bus::{DRIVER, DRIVER_PATH};
 
+use crate::peers::DaemonName;
+
+/// The service manager's name.
+pub const MANAGER: &str = "org.freedesktop.systemd1";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+
 /// How long any call of the hub waits.
 const DEADLINE: Duration = Duration::from_secs(1);
 
@@ -33,6 +39,17 @@ pub enum Call {
     Probe,
     /// A user's wish that only daemon-secrets can fulfil.
     Forward(Waiter<()>),
+    /// Who the service manager is.
+    Manager,
+    /// What it knows of a unit.
+    Unit(DaemonName),
+}
+
+impl Call {
+    /// Whether daemon-secrets was asked.
+    pub fn is_to_secrets(&self) -> bool {
+        !matches!(self, Self::Owner | Self::Manager | Self::Unit(_))
+    }
 }
 
 /// Calls by serial number.
@@ -66,7 +83,7 @@ impl Calls {
 
     /// Takes out what was asked of daemon-secrets, whose name has another owner now, or none.
     pub fn orphaned(&mut self) -> Vec<Call> {
-        self.take(|(call, _)| !matches!(call, Call::Owner))
+        self.take(|(call, _)| call.is_to_secrets())
     }
 
     /// Lets `waiter` share the answer of a reconciliation that is under way.
@@ -92,6 +109,11 @@ impl Calls {
         self.waiting.values().any(|(call, _)| matches!(call, Call::Probe | Call::Introduction))
     }
 
+    /// Whether a unit is being read.
+    pub fn is_reading(&self, unit: DaemonName) -> bool {
+        self.waiting.values().any(|(call, _)| matches!(call, Call::Unit(reading) if *reading == unit))
+    }
+
     fn take(&mut self, unwanted: impl Fn(&(Call, Instant)) -> bool) -> Vec<Call> {
         let serials: Vec<_> =
             self.waiting.iter().filter(|(_, call)| unwanted(call)).map(|(serial, _)| *serial).collect();
@@ -99,19 +121,46 @@ impl Calls {
     }
 }
 
-/// Subscribes to every signal of daemon-secrets, and to its coming and going.
+/// Subscribes to every signal of daemon-secrets and to what systemd says of its unit, and to the coming and going of
+/// both.
 pub fn subscriptions() -> zbus::Result<Vec<Message>> {
-    let changes = format!(
-        "type='signal',sender='{DRIVER}',interface='{DRIVER}',member='NameOwnerChanged',arg0='{}'",
-        secrets::NAME
-    );
-    let signals = format!("type='signal',sender='{}'", secrets::NAME);
-    [changes, signals].iter().map(|rule| driver("AddMatch").with_flags(Flags::NO_REPLY_EXPECTED).build(rule)).collect()
+    let coming_and_going =
+        |name| format!("type='signal',sender='{DRIVER}',interface='{DRIVER}',member='NameOwnerChanged',arg0='{name}'");
+    let rules = [
+        coming_and_going(secrets::NAME),
+        coming_and_going(MANAGER),
+        format!("type='signal',sender='{}'", secrets::NAME),
+        format!(
+            "type='signal',sender='{MANAGER}',interface='{PROPERTIES}',member='PropertiesChanged',path='{}'",
+            unit_path(DaemonName::Secrets)
+        ),
+    ];
+    rules.iter().map(|rule| driver("AddMatch").with_flags(Flags::NO_REPLY_EXPECTED).build(rule)).collect()
 }
 
-/// Asks who owns daemon-secrets' name.
-pub fn owner() -> zbus::Result<Message> {
-    driver("GetNameOwner").build(&secrets::NAME)
+/// Asks who owns a well-known name.
+pub fn owner(name: &str) -> zbus::Result<Message> {
+    driver("GetNameOwner").build(&name)
+}
+
+/// Has the service manager send the signals of its units, which it otherwise does not.
+pub fn subscribe_to_units(manager: &OwnedUniqueName) -> zbus::Result<Message> {
+    to(manager, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "Subscribe")
+        .with_flags(Flags::NO_REPLY_EXPECTED)
+        .build(&())
+}
+
+/// Asks the service manager for everything that it knows of a unit: the empty interface stands for all.
+pub fn unit(manager: &OwnedUniqueName, unit: DaemonName) -> zbus::Result<Message> {
+    to(manager, unit_path(unit), PROPERTIES, "GetAll").build(&"")
+}
+
+/// A unit's object: its name with every other character than a letter or digit written as `_` and two hex digits.
+fn unit_path(unit: DaemonName) -> &'static str {
+    match unit {
+        DaemonName::Profile => "/org/freedesktop/systemd1/unit/open_2dsesame_2dprofile_2eservice",
+        DaemonName::Secrets => "/org/freedesktop/systemd1/unit/open_2dsesame_2dsecrets_2eservice",
+    }
 }
 
 /// Asks for the process behind `owner`.
@@ -121,7 +170,7 @@ pub fn pid(owner: &OwnedUniqueName) -> zbus::Result<Message> {
 
 /// Asks `owner` who it is.
 pub fn introduction(owner: &OwnedUniqueName) -> zbus::Result<Message> {
-    to(owner, daemon::PATH, "org.freedesktop.DBus.Properties", "GetAll").build(&daemon::INTERFACE)
+    to(owner, daemon::PATH, PROPERTIES, "GetAll").build(&daemon::INTERFACE)
 }
 
 /// Asks `owner` for every vault.

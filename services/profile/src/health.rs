@@ -4,12 +4,17 @@ use dbus_interfaces::profile::{Problem, Report};
 
 use crate::{
     peers::{DaemonName, DaemonTracker, State},
+    units,
     vaults::{Source, Vaults},
 };
 
-/// `ok` exactly while there is no problem.
-pub fn health(problems: &[Problem]) -> &'static str {
-    if problems.is_empty() { "ok" } else { "degraded" }
+/// `ok` exactly while there is no problem; `failed` when systemd gave up on a daemon.
+pub fn health(problems: &[Problem], peers: &DaemonTracker) -> &'static str {
+    match (peers.state(DaemonName::Secrets), problems.is_empty()) {
+        (State::Failed, _) => "failed",
+        (_, true) => "ok",
+        (_, false) => "degraded",
+    }
 }
 
 /// Every problem: daemons first, then vaults in name order, then the configuration.
@@ -34,30 +39,54 @@ pub fn line(report: &Report) -> String {
 
 fn of_secrets(vaults: &Vaults, peers: &DaemonTracker) -> Option<Problem> {
     let name = DaemonName::Secrets;
+    let row = peers.row(name);
+    let why = row.reason.as_deref().filter(|reason| *reason != "unknown").map(|reason| format!(" ({reason})"));
+    let why = why.unwrap_or_default();
+    let (start, kill) = match row.unit {
+        Some(unit) => (format!("systemctl --user start {unit}"), format!("systemctl --user kill -s KILL {unit}")),
+        None => ("sesame unlock".to_owned(), kill_by_hand(row.pid)),
+    };
     let (code, sentence) = match (peers.state(name), vaults.source()) {
+        (State::Running, Source::Report) => return None,
         (State::Unresponsive, _) => (
             "unresponsive",
-            "daemon-secrets does not answer; what is shown of the vaults is what it said last; \
-             if it stays so, kill it: pkill -KILL -x daemon-secrets (its vaults are then locked)",
+            format!(
+                "daemon-secrets does not answer, and what is shown of the vaults is what it said last; if it stays so, \
+                 kill it, which locks them: {kill}"
+            ),
         ),
-        (State::Running, Source::Report) => return None,
+        (State::Failed, _) => (
+            "failed",
+            format!(
+                "daemon-secrets keeps failing{why} and systemd has given up on it, so every vault is locked; see why: {}; \
+                 then: {}",
+                units::journal(row.id.as_deref()),
+                units::advice_when_given_up()
+            ),
+        ),
+        (State::Running, Source::Assumption) => (
+            "not-reported",
+            "daemon-secrets was restarted and has not reported yet; wait a moment and look again".into(),
+        ),
         (_, Source::None) => (
             "not-reported",
-            "daemon-secrets has not reported yet, so nothing is known of the vaults; start it: sesame unlock",
+            format!("daemon-secrets has not reported yet, so nothing is known of the vaults; start it: {start}"),
         ),
         (State::Lost, _) => (
             "lost",
-            "daemon-secrets is gone and its keys with it, so every vault is locked; start it again: sesame unlock",
+            format!(
+                "daemon-secrets is gone{why} and its keys with it, so every vault is locked; start it again: {start}"
+            ),
         ),
         (State::Stopped, _) => {
-            ("stopped", "daemon-secrets is stopped, so every vault is locked; start it again: sesame unlock")
+            ("stopped", format!("daemon-secrets is stopped, so every vault is locked; start it again: {start}"))
         }
-        (State::Running, Source::Assumption) => (
-            "not-reported",
-            "daemon-secrets was restarted and has not reported yet; wait a moment, then: sesame status",
-        ),
     };
-    Some(problem(name.as_str(), code, sentence.into()))
+    Some(problem(name.as_str(), code, sentence))
+}
+
+fn kill_by_hand(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "pkill -KILL -x daemon-secrets".into(), |pid| format!("kill -KILL {pid}"))
 }
 
 fn problem(subject: &str, code: &str, sentence: String) -> Problem {

@@ -15,6 +15,7 @@ use dbus_interfaces::{
 use crate::{
     health,
     peers::{DaemonName, DaemonTracker, Introduction, PeerChange, State},
+    units::UnitFacts,
     vaults::{Source, Vaults},
 };
 
@@ -35,6 +36,10 @@ pub enum Event {
     Unanswered,
     /// daemon-secrets no longer owns its name.
     OwnerGone,
+    /// systemd was read.
+    UnitRead(DaemonName, UnitFacts),
+    /// The reason of a loss has been waited for long enough.
+    ReasonOverdue,
     /// The default profile is written.
     DefaultChosen(ProfileName),
     /// The configuration was read: what is wrong with it.
@@ -144,6 +149,11 @@ impl Hub {
         self.peers.is_introduced(DaemonName::Secrets)
     }
 
+    /// Whether the loss of daemon-secrets waits for its reason.
+    pub fn is_unexplained(&self) -> bool {
+        self.peers.is_unexplained(DaemonName::Secrets)
+    }
+
     /// What daemon-secrets' state is.
     pub fn secrets_state(&self) -> State {
         self.peers.state(DaemonName::Secrets)
@@ -204,6 +214,8 @@ impl Hub {
                 self.vaults.lose(now_usec);
                 self.peers.lose(name, now_usec)
             }
+            Event::UnitRead(unit, facts) => self.peers.read_unit(unit, facts, now_usec),
+            Event::ReasonOverdue => self.peers.explain_by_now(name, now_usec),
             Event::DefaultChosen(profile) => {
                 self.default_profile = profile;
                 Vec::new()
@@ -246,7 +258,7 @@ impl Hub {
                 .map(|(profile, _)| profile.to_string())
                 .collect(),
             locked: self.vaults.all_locked(),
-            health: health::health(&problems).into(),
+            health: health::health(&problems, &self.peers).into(),
             problems,
             generation: self.generation,
             reconciled_usec: self.reconciled_usec,

@@ -1,4 +1,4 @@
-//! The health hub's parts. Rules: `hub`, `vaults`, `peers`, `health`. Edges: `actor` (the one owner of the state),
+//! The health hub's parts. Rules: `hub`, `vaults`, `peers`, `units`, `health`. Edges: `actor` (the one owner of the state),
 //! `stream` and `calls` (what it hears and asks), `signals` and `dbus` (what it says), `default_profile` (its file).
 
 pub mod actor;
@@ -10,4 +10,5 @@ pub mod hub;
 pub mod peers;
 pub mod signals;
 pub mod stream;
+pub mod units;
 pub mod vaults;

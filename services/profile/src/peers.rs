@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use dbus_interfaces::profile::DaemonRow;
+use dbus_interfaces::{daemon, profile::DaemonRow};
+
+use crate::units::{Fate, UnitFacts};
 
 /// The daemons of this project. The hub reports on both, always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +21,14 @@ impl DaemonName {
         match self {
             Self::Profile => "daemon-profile",
             Self::Secrets => "daemon-secrets",
+        }
+    }
+
+    /// Its systemd unit.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Profile => daemon::PROFILE_UNIT,
+            Self::Secrets => daemon::SECRETS_UNIT,
         }
     }
 }
@@ -40,6 +50,8 @@ pub enum State {
     Lost,
     /// It was stopped on purpose, or was never seen.
     Stopped,
+    /// It is gone, and systemd has given up on it.
+    Failed,
 }
 
 impl State {
@@ -50,6 +62,7 @@ impl State {
             Self::Unresponsive => "unresponsive",
             Self::Lost => "lost",
             Self::Stopped => "stopped",
+            Self::Failed => "failed",
         }
     }
 }
@@ -88,6 +101,9 @@ struct Peer {
     pid: Option<u32>,
     last_seen_usec: Option<u64>,
     reason: Option<String>,
+    // Its end is known, but not why: `DaemonLost` waits for that.
+    unexplained: bool,
+    unit: Option<UnitFacts>,
 }
 
 /// Every daemon, by name.
@@ -107,6 +123,8 @@ impl DaemonTracker {
             pid: None,
             last_seen_usec: None,
             reason: None,
+            unexplained: false,
+            unit: None,
         };
         Self { peers: [(DaemonName::Profile, unseen.clone()), (DaemonName::Secrets, unseen)].into() }
     }
@@ -136,12 +154,16 @@ impl DaemonTracker {
 
     /// `name` says who it is: it runs. A new id where the last run did not end on purpose is a crash-restart.
     pub fn introduce(&mut self, name: DaemonName, run: Introduction, now_usec: u64) -> Vec<PeerChange> {
+        // How the last run ended must be settled before the next one counts.
+        let mut changes = self.explain_by_now(name, now_usec);
         let stopped = self.state(name) == State::Stopped;
         let new = run.id.clone();
         let old = self.track(name, run);
         let restarted = old.filter(|_| !stopped).map(|old| PeerChange::Restarted { name, old, new });
         let is_new_run = restarted.is_some();
-        restarted.into_iter().chain(self.set(name, State::Running, now_usec, is_new_run)).collect()
+        changes.extend(restarted);
+        changes.extend(self.set(name, State::Running, now_usec, is_new_run));
+        changes
     }
 
     /// The process behind `name`.
@@ -164,30 +186,108 @@ impl DaemonTracker {
         self.set(name, State::Unresponsive, now_usec, false)
     }
 
-    /// `name` has left the bus, and nobody can say why.
+    /// `name` has left the bus. Why is not known yet.
     pub fn lose(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
         let peer = self.peer(name);
         peer.present = false;
         peer.pid = None;
+        peer.unexplained = true;
         peer.reason = Some("unknown".into());
-        let Some(changed) = self.set(name, State::Lost, now_usec, false) else { return Vec::new() };
-        let lost = PeerChange::Lost { name, id: self.id(name), reason: "unknown".into() };
-        vec![changed, lost]
+        let mut changes: Vec<_> = self.set(name, State::Lost, now_usec, false).into_iter().collect();
+        // systemd may have said already that it asked for it, or that it killed it.
+        changes.extend(self.explain(name, now_usec, Fate::lasts));
+        changes
+    }
+
+    /// Whether a loss of `name` waits for its reason.
+    pub fn is_unexplained(&self, name: DaemonName) -> bool {
+        self.peers[&name].unexplained
+    }
+
+    /// systemd was read. What that tells of the run that ended, or of one that was never seen.
+    pub fn read_unit(&mut self, name: DaemonName, facts: UnitFacts, now_usec: u64) -> Vec<PeerChange> {
+        let peer = self.peer(name);
+        // Between a stop and a start the reading says "stopped"; that the last one said "asked" is worth keeping,
+        // and a reading of the next run says nothing of this one.
+        let old_run = peer.run.as_ref().map(|run| run.id.as_str());
+        let of_next_run = old_run.is_some_and(|id| id != facts.invocation) && !peer.present;
+        if of_next_run && peer.unexplained {
+            return Vec::new();
+        }
+        peer.unit = Some(facts);
+        if peer.unexplained { self.explain(name, now_usec, Fate::lasts) } else { self.follow_unit(name, now_usec) }
+    }
+
+    /// The reason of a loss has been waited for long enough: what was read last is believed.
+    pub fn explain_by_now(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
+        let mut changes = self.explain(name, now_usec, |_| true);
+        if std::mem::take(&mut self.peer(name).unexplained) {
+            changes.push(PeerChange::Lost { name, id: self.id(name), reason: "unknown".into() });
+        }
+        changes
+    }
+
+    /// Settles how the last run ended, where a reading that is `believed` says so.
+    fn explain(&mut self, name: DaemonName, now_usec: u64, believed: impl Fn(&Fate) -> bool) -> Vec<PeerChange> {
+        let peer = &self.peers[&name];
+        let Some(fate) = self.fate(name).filter(|fate| peer.unexplained && believed(fate)) else { return Vec::new() };
+        let (state, reason) = match fate {
+            Fate::Alive => return Vec::new(),
+            Fate::Asked | Fate::Stopped => (State::Stopped, "stopped".to_owned()),
+            Fate::Lost(reason) => (State::Lost, reason),
+            Fate::Failed(reason) => (State::Failed, reason),
+        };
+        let peer = self.peer(name);
+        peer.unexplained = false;
+        peer.reason = Some(reason.clone());
+        let mut changes: Vec<_> = self.set(name, state, now_usec, true).into_iter().collect();
+        if state != State::Stopped {
+            changes.push(PeerChange::Lost { name, id: self.id(name), reason });
+        }
+        changes
+    }
+
+    /// A daemon that is not there, and whose end is settled: systemd may give up on it, or forget that it did.
+    fn follow_unit(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
+        let Some(fate) = self.fate(name).filter(|_| !self.lives(name)) else { return Vec::new() };
+        let (state, reason) = match fate {
+            Fate::Failed(reason) => (State::Failed, Some(reason)),
+            Fate::Lost(reason) => (State::Lost, Some(reason)),
+            Fate::Stopped if self.state(name) == State::Failed => (State::Stopped, None),
+            Fate::Alive | Fate::Asked | Fate::Stopped => return Vec::new(),
+        };
+        let peer = self.peer(name);
+        let anyway = reason.is_some() && peer.reason != reason;
+        peer.reason = reason.or_else(|| peer.reason.take());
+        self.set(name, state, now_usec, anyway).into_iter().collect()
+    }
+
+    /// What systemd says of the last run, if it was systemd's.
+    fn fate(&self, name: DaemonName) -> Option<Fate> {
+        let peer = &self.peers[&name];
+        let facts = peer.unit.as_ref().filter(|facts| facts.is_loaded())?;
+        let same_run = peer.run.as_ref().is_none_or(|run| run.id == facts.invocation);
+        same_run.then(|| facts.fate())
+    }
+
+    fn lives(&self, name: DaemonName) -> bool {
+        matches!(self.state(name), State::Running | State::Unresponsive)
     }
 
     /// The row of `Daemons`.
     pub fn row(&self, name: DaemonName) -> DaemonRow {
         let peer = &self.peers[&name];
-        let lives = matches!(peer.state, State::Running | State::Unresponsive);
+        let lives = self.lives(name);
+        let run_by_systemd = self.fate(name).and(peer.unit.as_ref());
         DaemonRow {
             id: peer.run.as_ref().map(|run| run.id.clone()),
             state: peer.state.as_str().into(),
             since_usec: peer.since_usec,
-            unit: None,
+            unit: run_by_systemd.map(|_| name.unit().into()),
             pid: peer.pid,
             started_usec: peer.run.as_ref().map(|run| run.started_usec),
             last_seen_usec: peer.last_seen_usec,
-            restarts: None,
+            restarts: run_by_systemd.map(|facts| facts.restarts),
             sandbox: peer.run.as_ref().filter(|_| lives).map(|run| run.sandbox.clone()),
             reason: peer.reason.clone(),
         }
@@ -224,6 +324,30 @@ mod tests {
         Introduction { id: id.into(), started_usec: 1, sandbox: "none".into() }
     }
 
+    fn lost(id: &str, reason: &str) -> PeerChange {
+        PeerChange::Lost { name: SECRETS, id: id.into(), reason: reason.into() }
+    }
+
+    fn unit(invocation: &str, active: &str, sub: &str, result: &str) -> UnitFacts {
+        UnitFacts {
+            load_state: "loaded".into(),
+            active_state: active.into(),
+            sub_state: sub.into(),
+            invocation: invocation.into(),
+            result: result.into(),
+            exec_status: 9,
+            restarts: 3,
+            ..UnitFacts::default()
+        }
+    }
+
+    fn running() -> DaemonTracker {
+        let mut peers = DaemonTracker::new(0);
+        peers.introduce(SECRETS, run("a"), 1);
+        peers.read_unit(SECRETS, unit("a", "active", "running", "success"), 2);
+        peers
+    }
+
     fn changed(state: State, id: &str, reason: &str) -> PeerChange {
         PeerChange::Changed { name: SECRETS, state, id: id.into(), reason: reason.into() }
     }
@@ -239,9 +363,9 @@ mod tests {
     fn a_new_id_after_a_loss_is_a_crash_restart() {
         let mut peers = DaemonTracker::new(0);
         peers.introduce(SECRETS, run("a"), 1);
-        let lost = PeerChange::Lost { name: SECRETS, id: "a".into(), reason: "unknown".into() };
-        assert_eq!(peers.lose(SECRETS, 2), [changed(State::Lost, "a", "unknown"), lost]);
-        assert_eq!(peers.lose(SECRETS, 3), [], "lost once");
+        assert_eq!(peers.lose(SECRETS, 2), [changed(State::Lost, "a", "unknown")]);
+        assert_eq!(peers.explain_by_now(SECRETS, 3), [lost("a", "unknown")]);
+        assert_eq!(peers.explain_by_now(SECRETS, 4), [], "lost once");
         let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
         assert_eq!(peers.introduce(SECRETS, run("b"), 4), [restarted, changed(State::Running, "b", "unknown")]);
         assert_eq!(peers.row(SECRETS).reason.as_deref(), Some("unknown"), "kept while it runs");
@@ -275,5 +399,70 @@ mod tests {
         peers.lose(SECRETS, 2);
         assert_eq!((peers.row(SECRETS).pid, peers.row(SECRETS).sandbox), (None, None));
         assert_eq!(peers.row(SECRETS).id.as_deref(), Some("a"), "the journal is searched by it");
+    }
+
+    #[test]
+    fn systemds_reason_is_told_once_and_kept() {
+        let mut peers = running();
+        peers.lose(SECRETS, 3);
+        assert_eq!(peers.read_unit(SECRETS, unit("a", "active", "running", "success"), 4), [], "too early");
+        assert_eq!(peers.read_unit(SECRETS, unit("a", "failed", "failed", "signal"), 4), [], "passes at every crash");
+        let restarting = unit("a", "activating", "auto-restart", "signal");
+        let reason = "signal:SIGKILL";
+        let told = peers.read_unit(SECRETS, restarting.clone(), 5);
+        assert_eq!(told, [changed(State::Lost, "a", reason), lost("a", reason)]);
+        assert_eq!(peers.read_unit(SECRETS, restarting, 6), []);
+        assert_eq!(peers.explain_by_now(SECRETS, 7), []);
+        peers.read_unit(SECRETS, unit("b", "activating", "start", "success"), 8);
+        let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
+        assert_eq!(peers.introduce(SECRETS, run("b"), 9), [restarted, changed(State::Running, "b", reason)]);
+    }
+
+    #[test]
+    fn a_stop_is_no_crash_even_when_a_start_follows_at_once() {
+        let mut peers = running();
+        peers.read_unit(SECRETS, unit("a", "deactivating", "stop-sigterm", "success"), 3);
+        peers.lose(SECRETS, 4);
+        let told = peers.introduce(SECRETS, run("b"), 5);
+        assert_eq!(told, [changed(State::Stopped, "a", "stopped"), changed(State::Running, "b", "stopped")]);
+    }
+
+    #[test]
+    fn a_stop_is_believed_when_nothing_follows() {
+        let mut peers = running();
+        peers.lose(SECRETS, 3);
+        assert_eq!(peers.read_unit(SECRETS, unit("a", "inactive", "dead", "success"), 4), []);
+        assert_eq!(peers.explain_by_now(SECRETS, 5), [changed(State::Stopped, "a", "stopped")]);
+    }
+
+    #[test]
+    fn systemd_gives_up_after_the_reason_was_told() {
+        let mut peers = running();
+        peers.lose(SECRETS, 3);
+        peers.read_unit(SECRETS, unit("a", "activating", "auto-restart", "signal"), 4);
+        let given_up = peers.read_unit(SECRETS, unit("a", "failed", "failed", "signal"), 5);
+        assert_eq!(given_up, [changed(State::Failed, "a", "signal:SIGKILL")]);
+        let row = peers.row(SECRETS);
+        assert_eq!((row.restarts, row.unit.as_deref()), (Some(3), Some("open-sesame-secrets.service")));
+        let reset = peers.read_unit(SECRETS, unit("a", "inactive", "dead", "success"), 6);
+        assert_eq!(reset, [changed(State::Stopped, "a", "signal:SIGKILL")]);
+    }
+
+    #[test]
+    fn a_run_by_hand_is_not_explained_by_a_unit_of_the_same_name() {
+        let mut peers = DaemonTracker::new(0);
+        peers.read_unit(SECRETS, unit("other", "inactive", "dead", "success"), 1);
+        peers.introduce(SECRETS, run("a"), 2);
+        peers.lose(SECRETS, 3);
+        peers.read_unit(SECRETS, unit("other", "inactive", "dead", "success"), 4);
+        assert_eq!(peers.explain_by_now(SECRETS, 5), [lost("a", "unknown")]);
+        assert_eq!(peers.row(SECRETS).unit, None);
+    }
+
+    #[test]
+    fn a_unit_that_failed_before_it_was_ever_seen_is_failed() {
+        let mut peers = DaemonTracker::new(0);
+        let told = peers.read_unit(SECRETS, unit("x", "failed", "failed", "exit-code"), 1);
+        assert_eq!(told, [changed(State::Failed, "", "exit-code:9")]);
     }
 }

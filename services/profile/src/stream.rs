@@ -14,13 +14,17 @@ use dbus_interfaces::{
 use serde::Deserialize;
 use zbus::{Message, Type, message::Type as MessageType, names::OwnedUniqueName, wire::as_variant};
 
-use crate::peers::Introduction;
+use crate::{calls::MANAGER, peers::Introduction, units::UnitFacts};
 
 /// A message that concerns the hub.
 #[derive(Debug)]
 pub enum Heard {
     /// daemon-secrets' name has this owner now.
     OwnerChanged(Option<OwnedUniqueName>),
+    /// The service manager's name has this owner now.
+    ManagerChanged(Option<OwnedUniqueName>),
+    /// The service manager says that something changed about daemon-secrets' unit.
+    UnitChanged,
     /// The owner states its vaults.
     Vaults(BTreeMap<ProfileName, VaultState>),
     /// The owner announces a run.
@@ -37,16 +41,25 @@ pub enum Heard {
     Other,
 }
 
-/// What `message` means while `owner` owns daemon-secrets' name.
-pub fn decode(message: &Message, owner: Option<&OwnedUniqueName>) -> Heard {
+/// Who owns the names that count now.
+#[derive(Clone, Debug, Default)]
+pub struct Owners {
+    /// Of daemon-secrets' name.
+    pub secrets: Option<OwnedUniqueName>,
+    /// Of the service manager's.
+    pub manager: Option<OwnedUniqueName>,
+}
+
+/// What `message` means while these are the owners.
+pub fn decode(message: &Message, owners: &Owners) -> Heard {
     match message.message_type() {
         MessageType::MethodCall => Heard::Other,
         MessageType::MethodReturn | MessageType::Error => Heard::Answer,
-        MessageType::Signal => signal(message, owner),
+        MessageType::Signal => signal(message, owners),
     }
 }
 
-fn signal(message: &Message, owner: Option<&OwnedUniqueName>) -> Heard {
+fn signal(message: &Message, owners: &Owners) -> Heard {
     let header = message.header();
     let (Some(interface), Some(member), Some(sender)) = (header.interface(), header.member(), header.sender()) else {
         return Heard::Other;
@@ -55,7 +68,11 @@ fn signal(message: &Message, owner: Option<&OwnedUniqueName>) -> Heard {
     if sender.as_str() == DRIVER {
         return if member.as_str() == "NameOwnerChanged" { owner_changed(message) } else { Heard::Other };
     }
-    if owner.is_none_or(|owner| owner.as_str() != sender.as_str()) {
+    let is = |owner: &Option<OwnedUniqueName>| owner.as_ref().is_some_and(|owner| owner.as_str() == sender.as_str());
+    if is(&owners.manager) {
+        return Heard::UnitChanged;
+    }
+    if !is(&owners.secrets) {
         return Heard::Forged { sender: sender.to_string(), member: member.to_string() };
     }
     match (interface.as_str(), member.as_str()) {
@@ -71,6 +88,7 @@ fn signal(message: &Message, owner: Option<&OwnedUniqueName>) -> Heard {
 fn owner_changed(message: &Message) -> Heard {
     match message.body().deserialize::<(&str, &str, &str)>() {
         Ok((secrets::NAME, _, new)) => Heard::OwnerChanged(OwnedUniqueName::try_from(new.to_owned()).ok()),
+        Ok((MANAGER, _, new)) => Heard::ManagerChanged(OwnedUniqueName::try_from(new.to_owned()).ok()),
         _ => Heard::Other,
     }
 }
@@ -120,6 +138,44 @@ struct DaemonProperties {
 pub fn introduction(answer: &Message) -> Option<Introduction> {
     let said: DaemonProperties = answer.body().deserialize().ok()?;
     Some(Introduction { id: said.id, started_usec: said.started_usec, sandbox: said.sandbox })
+}
+
+/// The properties of a unit that the hub keeps. A systemd that lacks one says nothing by it.
+#[derive(Default, Deserialize, Type)]
+#[serde(rename_all = "PascalCase", default)]
+#[zbus(signature = "a{sv}")]
+struct UnitProperties {
+    #[serde(with = "as_variant::optional")]
+    load_state: Option<String>,
+    #[serde(with = "as_variant::optional")]
+    active_state: Option<String>,
+    #[serde(with = "as_variant::optional")]
+    sub_state: Option<String>,
+    #[serde(with = "as_variant::optional", rename = "InvocationID")]
+    invocation: Option<Vec<u8>>,
+    #[serde(with = "as_variant::optional")]
+    result: Option<String>,
+    #[serde(with = "as_variant::optional")]
+    exec_main_code: Option<i32>,
+    #[serde(with = "as_variant::optional")]
+    exec_main_status: Option<i32>,
+    #[serde(with = "as_variant::optional", rename = "NRestarts")]
+    restarts: Option<u32>,
+}
+
+/// What the service manager knows of a unit; `None` where the answer is none.
+pub fn unit(answer: &Message) -> Option<UnitFacts> {
+    let said: UnitProperties = answer.body().deserialize().ok()?;
+    Some(UnitFacts {
+        load_state: said.load_state.unwrap_or_default(),
+        active_state: said.active_state.unwrap_or_default(),
+        sub_state: said.sub_state.unwrap_or_default(),
+        invocation: said.invocation.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect(),
+        result: said.result.unwrap_or_default(),
+        exec_code: said.exec_main_code.unwrap_or_default(),
+        exec_status: said.exec_main_status.unwrap_or_default(),
+        restarts: said.restarts.unwrap_or_default(),
+    })
 }
 
 /// Logs forged signals, one line in ten seconds.

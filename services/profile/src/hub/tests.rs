@@ -76,8 +76,10 @@ fn a_loss_is_told_in_the_order_of_the_contract() {
     assert!(
         matches!(&told[2], Change::Peer(PeerChange::Changed { state: State::Lost, reason, .. }) if reason == "unknown")
     );
-    assert!(matches!(&told[3], Change::Peer(PeerChange::Lost { id, .. }) if id == "a"));
-    assert_eq!(told.len(), 4);
+    assert_eq!(told.len(), 3);
+    assert!(hub.is_unexplained());
+    let lost = PeerChange::Lost { name: DaemonName::Secrets, id: "a".into(), reason: "unknown".into() };
+    assert_eq!(hub.apply(Event::ReasonOverdue, 10), [Change::Peer(lost)]);
     let report = hub.report();
     assert_eq!(
         (report.vaults["work"].known.as_str(), report.vaults["work"].reason.as_str()),
@@ -154,6 +156,28 @@ fn a_corrupt_vault_and_a_bad_configuration_are_problems() {
     assert_eq!(hub.report().problems[1], ("config".into(), "bad-config".into(), "line 3".into()));
 }
 
+fn any_facts() -> impl Strategy<Value = UnitFacts> {
+    const STATES: &[(&str, &str)] = &[
+        ("active", "running"),
+        ("activating", "auto-restart"),
+        ("activating", "start"),
+        ("deactivating", "stop-sigterm"),
+        ("inactive", "dead"),
+        ("failed", "failed"),
+    ];
+    const RESULTS: &[&str] = &["success", "signal", "exit-code", "watchdog"];
+    (proptest::sample::select(STATES), proptest::sample::select(RESULTS), "[xy]").prop_map(
+        |((active, sub), result, invocation)| UnitFacts {
+            load_state: "loaded".into(),
+            active_state: active.into(),
+            sub_state: sub.into(),
+            result: result.into(),
+            invocation,
+            ..UnitFacts::default()
+        },
+    )
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let vaults = proptest::collection::btree_map("[ab]", (any::<bool>(), any::<bool>()), 0..3).prop_map(|rows| {
         rows.into_iter().map(|(p, (locked, active))| (p.parse().unwrap(), row(locked, active && !locked))).collect()
@@ -165,6 +189,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::Heard),
         Just(Event::Unanswered),
         Just(Event::OwnerGone),
+        Just(Event::ReasonOverdue),
+        any_facts().prop_map(|facts| Event::UnitRead(DaemonName::Secrets, facts)),
         "[ab]".prop_map(|p| Event::DefaultChosen(p.parse().unwrap())),
         proptest::option::of("[z]").prop_map(Event::Configured),
     ]
@@ -212,7 +238,7 @@ proptest! {
             prop_assert_eq!(report.problems.is_empty(), report.health == "ok");
             prop_assert_eq!(report.locked, report.lock_state.values().all(|locked| *locked));
             prop_assert!(report.active_profiles.iter().all(|profile| !report.lock_state[profile]));
-            if hub.secrets_state() == State::Lost {
+            if matches!(hub.secrets_state(), State::Lost | State::Stopped | State::Failed) {
                 prop_assert!(report.locked, "unlocked without a daemon");
             }
         }
