@@ -105,9 +105,10 @@ impl Handle {
     }
 
     /// Tells what is wrong with the configuration.
-    pub async fn configured(&self, problem: Option<String>) {
+    pub fn configured(&self, problem: Option<String>) {
+        let commands = self.commands.clone();
         // Fails only while the daemon ends.
-        let _ = self.commands.send(Command::Configured(problem)).await;
+        tokio::spawn(async move { commands.send(Command::Configured(problem)).await });
     }
 
     /// Tells of a turn of the watchdog's timer. An actor that is too busy to take it loses nothing but this one.

@@ -42,9 +42,13 @@ fn of_secrets(vaults: &Vaults, peers: &DaemonTracker) -> Option<Problem> {
     let row = peers.row(name);
     let why = row.reason.as_deref().filter(|reason| *reason != "unknown").map(|reason| format!(" ({reason})"));
     let why = why.unwrap_or_default();
-    let (start, kill) = match row.unit {
-        Some(unit) => (format!("systemctl --user start {unit}"), format!("systemctl --user kill -s KILL {unit}")),
-        None => ("sesame unlock".to_owned(), kill_by_hand(row.pid)),
+    let (come_back, start, kill) = match row.unit {
+        Some(unit) => (
+            "systemd restarts it; if it does not come back",
+            format!("systemctl --user restart {unit}"),
+            format!("systemctl --user kill -s KILL {unit}"),
+        ),
+        None => ("start it again", "sesame unlock".to_owned(), kill_by_hand(row.pid)),
     };
     let (code, sentence) = match (peers.state(name), vaults.source()) {
         (State::Running, Source::Report) => return None,
@@ -74,9 +78,7 @@ fn of_secrets(vaults: &Vaults, peers: &DaemonTracker) -> Option<Problem> {
         ),
         (State::Lost, _) => (
             "lost",
-            format!(
-                "daemon-secrets is gone{why} and its keys with it, so every vault is locked; start it again: {start}"
-            ),
+            format!("daemon-secrets is gone{why} and its keys with it, so every vault is locked; {come_back}: {start}"),
         ),
         (State::Stopped, _) => {
             ("stopped", format!("daemon-secrets is stopped, so every vault is locked; start it again: {start}"))

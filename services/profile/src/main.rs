@@ -6,11 +6,12 @@ use daemon_profile::{
     actor::{self, Actor},
     dbus::profile::Profile,
     health,
-    hub::Hub,
+    hub::{Event, Hub},
     peers::Introduction,
 };
 use daemon_runtime::{
     Failure, Process, Program, bus,
+    configuration::Follower,
     life::Life,
     memory::{WIPING_ALLOCATOR, WipingAllocator},
     run,
@@ -22,7 +23,7 @@ use dbus_interfaces::{places, profile};
 static ALLOCATOR: WipingAllocator = WIPING_ALLOCATOR;
 
 fn main() -> ExitCode {
-    let program = Program { name: "daemon-profile", rules, sandbox_required: || false };
+    let program = Program { name: "daemon-profile", rules };
     run(&program, daemon)
 }
 
@@ -31,7 +32,7 @@ fn rules() -> Result<Rules, Failure> {
     Ok(Rules::for_folders([places::state_folder()?])?)
 }
 
-async fn daemon(process: Process) -> Result<(), Failure> {
+async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure> {
     let default_file = places::default_profile_file()?;
     let own_run = Introduction {
         id: process.id.to_string(),
@@ -40,12 +41,13 @@ async fn daemon(process: Process) -> Result<(), Failure> {
     };
     let default = places::read_default_profile(&default_file);
     let mut hub = Hub::new(own_run, process::id(), default, process.started_usec);
+    hub.apply(Event::Configured(configuration.current().problem.clone()), process.started_usec);
     let (handle, inbox) = actor::channel(hub.report());
     let connection =
         bus::connect(&process, |builder| builder.serve_at(profile::PATH, Profile::admitted(handle.clone()))).await?;
     let actor = Actor::new(&connection, hub, inbox, default_file)?;
     tokio::spawn(actor.run());
-    let (asked, told) = (handle.clone(), handle.clone());
+    let (asked, told, configured) = (handle.clone(), handle.clone(), handle.clone());
     let life = Life {
         process,
         connection,
@@ -55,6 +57,8 @@ async fn daemon(process: Process) -> Result<(), Failure> {
             Box::pin(async move { asked.settle().await })
         }),
         on_tick: Box::new(move |tick| told.ticked(tick)),
+        configuration,
+        on_configuration: Box::new(move |configuration| configured.configured(configuration.problem.clone())),
         state: handle.snapshots(),
         status: health::line,
     };

@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod bus;
 pub mod clock;
+pub mod configuration;
 pub mod daemon;
 pub mod heartbeat;
 pub mod identity;

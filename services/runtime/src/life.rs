@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use zbus::Connection;
 
 use crate::{
     Failure, Process,
     bus::{self, BusError},
+    configuration::{Configuration, Follower},
     heartbeat::{Heartbeat, StateAnswers},
     notify::Notifier,
     process::asked_to_stop,
@@ -27,6 +28,10 @@ pub struct Life<S> {
     pub state_answers: StateAnswers,
     /// Told of each tick with proof of life.
     pub on_tick: Box<dyn Fn(u64) + Send + Sync>,
+    /// The configuration, as it was read at the start.
+    pub configuration: Follower,
+    /// Told of each change of the configuration.
+    pub on_configuration: Box<dyn Fn(&Configuration) + Send + Sync>,
     /// Its state.
     pub state: watch::Receiver<Arc<S>>,
     /// The state in one line, for the service manager.
@@ -46,17 +51,23 @@ impl<S: Send + Sync + 'static> Life<S> {
         tracing::info!(id = %self.process.id, sandbox = %self.process.sandbox, "ready");
 
         let (bus_stuck, stuck) = watch::channel(false);
+        let look = Arc::new(Notify::new());
+        let (ticked, on_tick) = (Arc::clone(&look), self.on_tick);
         let heartbeat = Heartbeat {
             process: self.process.clone(),
             connection: self.connection.clone(),
             name: self.name,
             state_answers: self.state_answers,
-            on_tick: self.on_tick,
+            on_tick: Box::new(move |tick| {
+                ticked.notify_one();
+                on_tick(tick);
+            }),
             bus_stuck,
         };
         // Tasks of their own: none of them waits for another.
         tokio::spawn(tell_status(self.process.notifier, self.state, stuck, self.status));
         tokio::spawn(heartbeat.run());
+        tokio::spawn(self.configuration.follow(look, self.on_configuration));
         tokio::select! {
             stopped = asked_to_stop() => Ok(stopped?),
             () = self.connection.closed() => Err(BusError::Lost.into()),

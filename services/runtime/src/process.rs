@@ -8,11 +8,13 @@ use std::{
     time::Duration,
 };
 
+use dbus_interfaces::places;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     clock,
+    configuration::Follower,
     identity::DaemonId,
     logging, memory,
     notify::{self, Notifier},
@@ -42,8 +44,6 @@ pub struct Program {
     pub name: &'static str,
     /// What it may write; makes the folders that are missing.
     pub rules: fn() -> Result<Rules, Failure>,
-    /// Whether its user wants no run without a full sandbox.
-    pub sandbox_required: fn() -> bool,
 }
 
 /// Why a daemon ends with a status other than 0: one sentence.
@@ -65,12 +65,12 @@ impl<E: std::error::Error> From<E> for Failure {
 
 /// Runs a daemon: hardens and confines the process, then drives `daemon` on one thread until it ends. Workers for
 /// what blocks (keys, disk) are threads that end 100 ms after their last job.
-pub fn run<F>(program: &Program, daemon: impl FnOnce(Process) -> F) -> ExitCode
+pub fn run<F>(program: &Program, daemon: impl FnOnce(Process, Follower) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), Failure>>,
 {
     logging::init();
-    match prepare(program).and_then(|process| drive(process, daemon)) {
+    match prepare(program).and_then(|(process, configuration)| drive(process, configuration, daemon)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(sentence)) => {
             tracing::error!("{}: {sentence}", program.name);
@@ -79,23 +79,32 @@ where
     }
 }
 
-fn prepare(program: &Program) -> Result<Process, Failure> {
+fn prepare(program: &Program) -> Result<(Process, Follower), Failure> {
     let started_usec = clock::now_usec();
     memory::harden().map_err(|cause| Failure::new(format!("cannot close the process to core dumps: {cause}")))?;
     let notifier = Notifier::from_environment()
         .map_err(|cause| Failure::new(format!("cannot reach the service manager at NOTIFY_SOCKET: {cause}")))?;
+    let configuration = Follower::new(places::config_file()?);
     let sandbox = sandbox::enforce(&(program.rules)()?)?;
-    if (program.sandbox_required)() && sandbox != Sandbox::Full {
+    let required = configuration.current().config.sandbox == daemon_config::Sandbox::Required;
+    if required && sandbox != Sandbox::Full {
         return Err(Failure::new(format!(
             "the configuration says sandbox = \"required\", and what this system enforces is: {sandbox}; \
              use a kernel with Landlock from Linux 6.12, or say sandbox = \"best-effort\""
         )));
     }
     let watchdog = notify::watchdog_time(process::id());
-    Ok(Process { name: program.name, id: DaemonId::of_this_process()?, started_usec, notifier, watchdog, sandbox })
+    Ok((
+        Process { name: program.name, id: DaemonId::of_this_process()?, started_usec, notifier, watchdog, sandbox },
+        configuration,
+    ))
 }
 
-fn drive<F>(process: Process, daemon: impl FnOnce(Process) -> F) -> Result<(), Failure>
+fn drive<F>(
+    process: Process,
+    configuration: Follower,
+    daemon: impl FnOnce(Process, Follower) -> F,
+) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
 {
@@ -105,7 +114,7 @@ where
         .thread_keep_alive(Duration::from_millis(100))
         .max_blocking_threads(8)
         .build()?;
-    let end = runtime.block_on(daemon(process));
+    let end = runtime.block_on(daemon(process, configuration));
     notifier.tell(&[NotifyState::Stopping]);
     // A worker in the middle of a write is waited for by whoever started it; nothing else may delay the end.
     runtime.shutdown_background();

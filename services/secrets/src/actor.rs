@@ -136,9 +136,10 @@ impl Handle {
     }
 
     /// Applies other settings to what begins from now on.
-    pub async fn configure(&self, work_factor: WorkFactor) {
+    pub fn configure(&self, work_factor: WorkFactor) {
+        let commands = self.commands.clone();
         // Fails only while the daemon ends.
-        let _ = self.commands.send(Command::Configure(work_factor)).await;
+        tokio::spawn(async move { commands.send(Command::Configure(work_factor)).await });
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Waiter<T>) -> Command) -> Result<T, Error> {

@@ -13,6 +13,7 @@ use daemon_runtime::{
     Failure, Process, Program,
     admission::{Admitted, Permits},
     bus,
+    configuration::{Configuration, Follower},
     life::Life,
     memory::{self, WIPING_ALLOCATOR, WipingAllocator},
     outbox::Outbox,
@@ -28,7 +29,7 @@ use daemon_secrets::{
 };
 use dbus_interfaces::{places, secrets, vault};
 use private_socket::{Listener, Peer};
-use vault_store::Store;
+use vault_store::{Store, WorkFactor};
 use zbus::ObjectPath;
 
 #[global_allocator]
@@ -38,7 +39,7 @@ static ALLOCATOR: WipingAllocator = WIPING_ALLOCATOR;
 const END_DEADLINE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let program = Program { name: "daemon-secrets", rules, sandbox_required: || false };
+    let program = Program { name: "daemon-secrets", rules };
     run(&program, daemon)
 }
 
@@ -47,7 +48,7 @@ fn rules() -> Result<Rules, Failure> {
     Ok(Rules::for_folders([places::data_folder()?, places::runtime_folder()?])?)
 }
 
-async fn daemon(process: Process) -> Result<(), Failure> {
+async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure> {
     let _folder = RuntimeFolder::take(&places::runtime_folder()?)?;
     let store = Store::open(&places::vaults_folder()?)?;
     let found =
@@ -70,7 +71,8 @@ async fn daemon(process: Process) -> Result<(), Failure> {
         private_interface(handle.clone(), permits),
         memory::trim,
     );
-    let asked = handle.clone();
+    handle.configure(work_factor(configuration.current()));
+    let (asked, configured) = (handle.clone(), handle.clone());
     let life = Life {
         process,
         connection,
@@ -80,6 +82,8 @@ async fn daemon(process: Process) -> Result<(), Failure> {
             Box::pin(async move { asked.settle().await })
         }),
         on_tick: Box::new(|_| {}),
+        configuration,
+        on_configuration: Box::new(move |configuration| configured.configure(work_factor(configuration))),
         state: handle.snapshots(),
         status: Snapshot::line,
     };
@@ -89,6 +93,11 @@ async fn daemon(process: Process) -> Result<(), Failure> {
     };
     lock_before_the_end(&handle).await;
     end
+}
+
+fn work_factor(configuration: &Configuration) -> WorkFactor {
+    // The configuration was checked when it was read.
+    WorkFactor::try_from(configuration.config.work_factor).unwrap_or_default()
 }
 
 /// Every connection's object: whose calls they are is told by the connection, and by the process behind it.
