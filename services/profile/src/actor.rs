@@ -18,7 +18,7 @@ use zbus::{Connection, Message, MessageStream, names::OwnedUniqueName};
 use crate::{
     calls::{self, Call, Calls, MANAGER, Waiter},
     default_profile,
-    hub::{Event, Hub},
+    hub::{Change, Event, Hub},
     peers::{DaemonName, State},
     signals,
     stream::{self, Grievances, Heard, Owners},
@@ -379,9 +379,9 @@ impl Actor {
         let Some(vaults) = stream::state(message) else {
             return self.fail(Call::State(waiters), hung);
         };
-        let before = self.hub.report();
-        self.apply(Event::Reconciled(vaults, self.tick));
-        let changed = before.generation != self.hub.report().generation;
+        let changes = self.hub.apply(Event::Reconciled(vaults, self.tick), clock::now_usec());
+        let changed = changes.iter().any(|change| matches!(change, Change::Reconciled { changed: true, .. }));
+        self.tell(changes);
         self.answer(move || waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(changed)))));
     }
 
@@ -524,6 +524,10 @@ impl Actor {
 
     fn apply(&mut self, event: Event) {
         let changes = self.hub.apply(event, clock::now_usec());
+        self.tell(changes);
+    }
+
+    fn tell(&mut self, changes: Vec<Change>) {
         if changes.is_empty() {
             return;
         }

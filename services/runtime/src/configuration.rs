@@ -57,11 +57,9 @@ impl Follower {
         if !loaded.changed {
             return false;
         }
-        for warning in loaded.warnings {
-            tracing::warn!("{warning}");
-        }
-        if let Some(error) = loaded.error {
-            tracing::error!("{error}");
+        match loaded.error {
+            Some(error) => tracing::error!("{error}"),
+            None => loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
         }
         self.current = Configuration { config: loaded.config.clone(), problem: loaded.error.map(Into::into) };
         true
