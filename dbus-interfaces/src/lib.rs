@@ -3,6 +3,7 @@
 
 pub mod daemon;
 pub mod error;
+pub mod events;
 pub mod name;
 pub mod places;
 pub mod profile;
