@@ -33,11 +33,8 @@ async fn call(client: Client, (name, member, argument): (&str, &str, Option<&str
         Some(argument) => client.call(name, path, member, &argument).await,
         None => client.call(name, path, member, &()).await,
     };
-    match answer {
-        Ok(_) => Ok(()),
-        Err(zbus::Error::MethodError(error, ..)) => Err(error.to_string()),
-        Err(other) => panic!("{member}: {other}"),
-    }
+    // Its name is the beginning of an error's text, whichever of zbus' kinds it is.
+    answer.map(|_| ()).map_err(|error| error.to_string().split(": ").next().unwrap_or_default().to_owned())
 }
 
 async fn ten_thousand_calls_at_once_are_answered_or_refused(session: Session) {

@@ -15,6 +15,9 @@ pub fn add(suite: &mut Suite) {
         what_is_installed_lies_in_its_place_and_can_be_removed,
         installed_activation_files_start_the_installed_daemons,
     );
+    scenarios!(suite.on_dbus_daemon(&[Need::Program("dbus-run-session")]);
+        the_demo_shows_a_session_and_a_crash,
+    );
 }
 
 /// `make` with what was built already: the programs beside the tests.
@@ -96,4 +99,17 @@ async fn installed_activation_files_start_the_installed_daemons(session: Session
     let client = session.client().await;
     drop(session);
     client.connection.closed().await;
+}
+
+async fn the_demo_shows_a_session_and_a_crash(session: Session) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
+    let sesame = program("sesame");
+    let words = [script.to_str().unwrap(), sesame.parent().unwrap().to_str().unwrap()];
+    let shown = session.run(&words).await.stdout_of_success();
+    let sample = "$ sesame status\nVaults:\n  personal  unlocked\n  work      locked\nDefault profile: personal\n\
+        Active profiles:\n  - personal (default)\n";
+    let (_, after) = shown.split_once(sample).unwrap_or_else(|| panic!("{shown}"));
+    assert!(after.contains("$ sesame secret get db-url\npostgres://me@db/shop\n"), "{shown}");
+    let (_, crash) = after.split_once("$ kill -KILL ").unwrap();
+    assert!(crash.contains("  personal  locked (assumed)\n") && crash.contains("daemon-secrets"), "{shown}");
 }

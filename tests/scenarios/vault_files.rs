@@ -86,7 +86,9 @@ async fn a_vault_of_stock_age_opens_here(session: Session) {
 }
 
 /// What may be done to a file.
-const DAMAGES: [(&str, fn(&[u8]) -> Vec<u8>); 4] = [
+type Damage = fn(&[u8]) -> Vec<u8>;
+
+const DAMAGES: [(&str, Damage); 4] = [
     ("emptied", |_| Vec::new()),
     ("truncated", |bytes| bytes[..bytes.len() - 1].to_vec()),
     ("garbled", |bytes| {

@@ -7,12 +7,14 @@
 pub mod bus;
 pub mod client;
 pub mod home;
+pub mod manager;
 pub mod needs;
 pub mod process;
 pub mod recorder;
 pub mod sesame;
 pub mod session;
 pub mod suite;
+pub mod user_session;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 

@@ -1,8 +1,11 @@
 //! What a test needs of the machine. Where it is missing the test is ignored, with the reason; never passed.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
-use crate::bus::Kind;
+use crate::{bus::Kind, manager};
 
 /// Something that not every machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,10 @@ pub enum Need {
     Mounts,
     /// A program.
     Program(&'static str),
+    /// What a user's own service manager needs: systemd, control groups of version 2, and a bus that it can start.
+    Manager(Kind),
+    /// A kernel that enforces all of the sandbox.
+    FullSandbox,
 }
 
 impl Need {
@@ -30,9 +37,33 @@ impl Need {
             Self::Root => (rustix::process::geteuid().is_root(), "needs root".into()),
             Self::Mounts => (can_mount(), "needs the right to mount (root)".into()),
             Self::Program(name) => (runs(name), format!("needs the program {name}")),
+            Self::Manager(kind) => return manager_lacks(kind),
+            Self::FullSandbox => (has_scopes(), "needs Linux 6.12 with Landlock".into()),
         };
         (!there).then_some(reason)
     }
+}
+
+fn manager_lacks(kind: Kind) -> Option<String> {
+    let missing = ["/lib/systemd/systemd", "/lib/systemd/systemd-journald", "/usr/lib/systemd/user/dbus.socket"]
+        .into_iter()
+        .find(|path| !Path::new(path).exists());
+    match missing {
+        Some(path) => Some(format!("needs {path} (Debian: systemd, dbus-user-session)")),
+        None if manager::bus_unit(kind).is_none() => Some(format!("needs a user unit of {}", kind.name())),
+        None if manager::control_groups().is_none() => Some("needs control groups of version 2".into()),
+        None => None,
+    }
+}
+
+/// Abstract sockets and signals can be scoped from this release on.
+fn has_scopes() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|other: char| !other.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    // Where the list of modules cannot be read, the release has to do.
+    let modules = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_else(|_| "landlock".into());
+    version >= (6, 12) && modules.contains("landlock")
 }
 
 fn runs(program: &str) -> bool {

@@ -84,13 +84,13 @@ impl Recorder {
         holds: impl Fn(&dbus_interfaces::profile::Report) -> bool,
     ) -> dbus_interfaces::profile::Report {
         loop {
+            // Counted before the question: a change that comes after the answer is one more.
+            let seen = self.hub_signals();
             let report = self.client.report().await;
             if holds(&report) {
                 return report;
             }
-            let seen = self.hub_signals();
             let what = format!("{what}; the last report is {report:?}");
-            // What came between the question and here is in `seen` as well as in the record: ask again at once.
             self.until(&what, |heard| heard.iter().filter(|message| of_hub(message)).count() > seen).await;
         }
     }
@@ -99,7 +99,7 @@ impl Recorder {
         self.heard.borrow().iter().filter(|message| of_hub(message)).count()
     }
 
-    /// Forgets what was heard until now, for a test that counts from here.
+    /// How many messages were heard until now, for a test that counts from here.
     pub async fn position(&mut self) -> usize {
         self.all().await.len()
     }

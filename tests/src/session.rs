@@ -164,7 +164,8 @@ impl Session {
     pub fn install_activation_files(&self) {
         for (name, daemon) in [(profile::NAME, "daemon-profile"), (secrets::NAME, "daemon-secrets")] {
             let exec = program(daemon);
-            let text = format!("[D-BUS Service]\nName={name}\nExec={}\n", exec.display());
+            // Ends with the bus that started it, whatever becomes of the test.
+            let text = format!("[D-BUS Service]\nName={name}\nExec=setpriv --pdeathsig KILL {}\n", exec.display());
             self.home.write(&format!("data/dbus-1/services/{name}.service"), text);
         }
     }

@@ -1,0 +1,69 @@
+# Builds, shows, tests and installs Open Sesame.
+#
+#   make demo       a session of its own, from the first vault to a crash
+#   make test       formatting, lints, every test
+#   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev)
+#   make uninstall  with the same PREFIX and DESTDIR
+
+CARGO ?= cargo
+PROFILE ?= release
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# cargo calls the folder of its profile dev "debug".
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILT ?= $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+# Written into files: never relative, and ~ is no shell's business here.
+override PREFIX := $(abspath $(patsubst ~/%,$(HOME)/%,$(PREFIX)))
+root := $(DESTDIR)$(PREFIX)
+
+programs := sesame daemon-profile daemon-secrets
+services := $(patsubst systemd-user/%.in,%,$(wildcard systemd-user/org.*.service.in))
+interfaces := $(notdir $(wildcard dbus-interfaces/*.xml))
+
+bin := $(root)/bin
+service := $(root)/share/dbus-1/services
+interface := $(root)/share/dbus-1/interfaces
+bash := $(root)/share/bash-completion/completions
+zsh := $(root)/share/zsh/site-functions
+fish := $(root)/share/fish/vendor_completions.d
+man := $(root)/share/man/man1
+
+.PHONY: help build demo test install uninstall check-deps
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+build:
+	$(CARGO) build --locked --profile $(PROFILE) $(programs:%=-p %) --bins --example manual
+
+demo:
+	@tests/check-deps demo
+	$(CARGO) build --locked --workspace --bins
+	@tests/demo $(TARGET)/debug
+
+check-deps:
+	@tests/check-deps test
+
+test: check-deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) build --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
+
+install: build
+	install -d $(bin) $(service) $(interface) $(bash) $(zsh) $(fish) $(man)
+	install -m 755 $(programs:%=$(BUILT)/%) $(bin)
+	for name in $(services); do \
+		sed 's|@bindir@|$(PREFIX)/bin|' systemd-user/$$name.in >$(service)/$$name && chmod 644 $(service)/$$name || exit; \
+	done
+	install -m 644 $(interfaces:%=dbus-interfaces/%) $(interface)
+	$(BUILT)/sesame completions bash >$(bash)/sesame
+	$(BUILT)/sesame completions zsh >$(zsh)/_sesame
+	$(BUILT)/sesame completions fish >$(fish)/sesame.fish
+	$(BUILT)/examples/manual $(man)
+
+uninstall:
+	rm -f $(programs:%=$(bin)/%) $(services:%=$(service)/%) $(interfaces:%=$(interface)/%)
+	rm -f $(bash)/sesame $(zsh)/_sesame $(fish)/sesame.fish $(man)/sesame.1 $(man)/sesame-*.1
