@@ -48,6 +48,9 @@ pub enum Command {
     Configured(Option<String>),
     /// A turn of the watchdog's timer.
     Tick(u64),
+    /// Never obey anything again: for tests of the watchdog.
+    #[cfg(debug_assertions)]
+    Wedge,
 }
 
 /// The way to the actor, for interfaces. Clones lead to the same one.
@@ -109,6 +112,12 @@ impl Handle {
         let commands = self.commands.clone();
         // Fails only while the daemon ends.
         tokio::spawn(async move { commands.send(Command::Configured(problem)).await });
+    }
+
+    /// Has the actor never obey anything again.
+    #[cfg(debug_assertions)]
+    pub fn wedge(&self) {
+        let _ = self.commands.try_send(Command::Wedge);
     }
 
     /// Tells of a turn of the watchdog's timer. An actor that is too busy to take it loses nothing but this one.
@@ -193,6 +202,10 @@ impl Actor {
                     None => return,
                 },
                 Some(command) = self.inbox.commands.recv() => {
+                    #[cfg(debug_assertions)]
+                    if matches!(command, Command::Wedge) {
+                        std::future::pending::<()>().await;
+                    }
                     self.catch_up();
                     self.obey(command);
                 }
@@ -257,6 +270,8 @@ impl Actor {
             Command::DefaultWritten(profile, written) => self.default_written(profile, written),
             Command::Reconcile(waiter) => self.reconcile(Some(waiter)),
             Command::Configured(problem) => self.apply(Event::Configured(problem)),
+            #[cfg(debug_assertions)]
+            Command::Wedge => {}
             Command::Tick(tick) => {
                 self.tick = tick;
                 if tick.is_multiple_of(2) {

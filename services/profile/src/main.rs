@@ -48,6 +48,11 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     let actor = Actor::new(&connection, hub, inbox, default_file)?;
     tokio::spawn(actor.run());
     let (asked, told, configured) = (handle.clone(), handle.clone(), handle.clone());
+    #[cfg(debug_assertions)]
+    {
+        let handle = handle.clone();
+        daemon_runtime::process::on_wedge_signal(move || handle.wedge())?;
+    }
     let life = Life {
         process,
         connection,

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use daemon_config::{Config, ConfigFile};
+use dbus_interfaces::events;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
@@ -58,8 +59,12 @@ impl Follower {
             return false;
         }
         match loaded.error {
-            Some(error) => tracing::error!("{error}"),
-            None => loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
+            Some(error) => tracing::error!(message_id = events::BAD_CONFIG, "{error}"),
+            None => {
+                for warning in loaded.warnings {
+                    tracing::warn!(message_id = events::UNKNOWN_CONFIG_KEY, "{warning}");
+                }
+            }
         }
         self.current = Configuration { config: loaded.config.clone(), problem: loaded.error.map(Into::into) };
         true

@@ -3,7 +3,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use dbus_interfaces::{daemon, places};
+use dbus_interfaces::{daemon, events, places};
 use sd_notify::NotifyState;
 use tokio::{
     sync::watch,
@@ -65,14 +65,18 @@ impl Heartbeat {
                 self.announce(tick).await;
                 (self.on_tick)(tick);
                 if watchdog::is_logged(tick) {
-                    tracing::info!(tick, "alive");
+                    tracing::info!(tick, "alive at tick {tick}");
                 }
             }
             Verdict::BusStuck => {
                 self.process.notifier.tell(&[NotifyState::Watchdog]);
-                tracing::warn!(tick, "the session bus does not answer; waiting for it, vaults stay as they are");
+                let message_id = events::BUS_SILENT;
+                tracing::warn!(message_id, tick, "the session bus does not answer; waiting for it, nothing is locked");
             }
-            Verdict::Stuck => tracing::error!(tick, "no proof of life; the watchdog is not fed"),
+            Verdict::Stuck => {
+                let message_id = events::NO_PROOF_OF_LIFE;
+                tracing::error!(message_id, tick, "no proof of life at tick {tick}; the watchdog is not fed");
+            }
         }
     }
 

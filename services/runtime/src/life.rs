@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use dbus_interfaces::events;
 use sd_notify::NotifyState;
 use tokio::sync::{Notify, watch};
 use zbus::Connection;
@@ -48,7 +49,8 @@ impl<S: Send + Sync + 'static> Life<S> {
         bus::announce(&self.connection, &self.process).await?;
         let status = (self.status)(&self.state.borrow());
         self.process.notifier.tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
-        tracing::info!(id = %self.process.id, sandbox = %self.process.sandbox, "ready");
+        let Process { id, sandbox, .. } = &self.process;
+        tracing::info!(message_id = events::READY, "ready; daemon id {id}, sandbox {sandbox}");
 
         let (bus_stuck, stuck) = watch::channel(false);
         let look = Arc::new(Notify::new());
@@ -65,13 +67,16 @@ impl<S: Send + Sync + 'static> Life<S> {
             bus_stuck,
         };
         // Tasks of their own: none of them waits for another.
-        tokio::spawn(tell_status(self.process.notifier, self.state, stuck, self.status));
+        let notifier = self.process.notifier;
+        tokio::spawn(tell_status(notifier.clone(), self.state, stuck, self.status));
         tokio::spawn(heartbeat.run());
         tokio::spawn(self.configuration.follow(look, self.on_configuration));
-        tokio::select! {
+        let end = tokio::select! {
             stopped = asked_to_stop() => Ok(stopped?),
             () = self.connection.closed() => Err(BusError::Lost.into()),
-        }
+        };
+        notifier.tell(&[NotifyState::Stopping]);
+        end
     }
 }
 

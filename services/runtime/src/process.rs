@@ -8,8 +8,7 @@ use std::{
     time::Duration,
 };
 
-use dbus_interfaces::places;
-use sd_notify::NotifyState;
+use dbus_interfaces::{events, places};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -69,17 +68,20 @@ pub fn run<F>(program: &Program, daemon: impl FnOnce(Process, Follower) -> F) ->
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    logging::init();
-    match prepare(program).and_then(|(process, configuration)| drive(process, configuration, daemon)) {
+    // Before anything else: every line bears the id.
+    let id = DaemonId::of_this_process();
+    logging::init(program.name, id.as_ref().map_or("", DaemonId::as_str));
+    let prepared = id.map_err(Failure::from).and_then(|id| prepare(program, id));
+    match prepared.and_then(|(process, configuration)| drive(process, configuration, daemon)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(sentence)) => {
-            tracing::error!("{}: {sentence}", program.name);
+            tracing::error!(message_id = events::ENDED_WITH_FAILURE, "{}: {sentence}", program.name);
             ExitCode::FAILURE
         }
     }
 }
 
-fn prepare(program: &Program) -> Result<(Process, Follower), Failure> {
+fn prepare(program: &Program, id: DaemonId) -> Result<(Process, Follower), Failure> {
     let started_usec = clock::now_usec();
     memory::harden().map_err(|cause| Failure::new(format!("cannot close the process to core dumps: {cause}")))?;
     let notifier = Notifier::from_environment()
@@ -93,11 +95,12 @@ fn prepare(program: &Program) -> Result<(Process, Follower), Failure> {
              use a kernel with Landlock from Linux 6.12, or say sandbox = \"best-effort\""
         )));
     }
+    if sandbox != Sandbox::Full {
+        let message_id = events::SANDBOX_NOT_FULL;
+        tracing::warn!(message_id, %sandbox, "the sandbox is not whole; what this system enforces is: {sandbox}");
+    }
     let watchdog = notify::watchdog_time(process::id());
-    Ok((
-        Process { name: program.name, id: DaemonId::of_this_process()?, started_usec, notifier, watchdog, sandbox },
-        configuration,
-    ))
+    Ok((Process { name: program.name, id, started_usec, notifier, watchdog, sandbox }, configuration))
 }
 
 fn drive<F>(
@@ -108,14 +111,12 @@ fn drive<F>(
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    let notifier = process.notifier.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_keep_alive(Duration::from_millis(100))
         .max_blocking_threads(8)
         .build()?;
     let end = runtime.block_on(daemon(process, configuration));
-    notifier.tell(&[NotifyState::Stopping]);
     // A worker in the middle of a write is waited for by whoever started it; nothing else may delay the end.
     runtime.shutdown_background();
     end
@@ -132,5 +133,22 @@ pub async fn asked_to_stop() -> io::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    tracing::info!(message_id = events::STOPPING, "asked to end; stopping");
+    Ok(())
+}
+
+/// Does `wedge` at SIGUSR2. Only in debug builds: a test can then see that a daemon is not fed whose state's owner is
+/// stuck while everything around it lives.
+///
+/// # Errors
+/// The signal cannot be watched.
+#[cfg(debug_assertions)]
+pub fn on_wedge_signal(wedge: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut asked = signal(SignalKind::user_defined2())?;
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            wedge();
+        }
+    });
     Ok(())
 }

@@ -56,6 +56,9 @@ pub enum Command {
     Configure(WorkFactor),
     /// Tells when this is obeyed: a proof of life.
     Settle(Waiter<()>),
+    /// Never obey anything again: for tests of the watchdog.
+    #[cfg(debug_assertions)]
+    Wedge,
 }
 
 /// Something that takes a passphrase, and who waits for it.
@@ -135,6 +138,12 @@ impl Handle {
         self.ask(Command::Settle).await.is_ok()
     }
 
+    /// Has the actor never obey anything again.
+    #[cfg(debug_assertions)]
+    pub fn wedge(&self) {
+        let _ = self.commands.try_send(Command::Wedge);
+    }
+
     /// Applies other settings to what begins from now on.
     pub fn configure(&self, work_factor: WorkFactor) {
         let commands = self.commands.clone();
@@ -209,6 +218,8 @@ impl Actor {
             tokio::select! {
                 Some(done) = self.done.1.recv() => self.take_in(done),
                 command = self.inbox.commands.recv() => match command {
+                    #[cfg(debug_assertions)]
+                    Some(Command::Wedge) => std::future::pending().await,
                     Some(command) => self.obey(command),
                     None => return,
                 },
@@ -229,6 +240,8 @@ impl Actor {
             Command::Attempt(from, attempt) => self.attempt(from, attempt),
             Command::Configure(work_factor) => self.work_factor = work_factor,
             Command::Settle(waiter) => answer(waiter, Ok(())),
+            #[cfg(debug_assertions)]
+            Command::Wedge => {}
         }
     }
 

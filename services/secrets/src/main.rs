@@ -73,6 +73,11 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     );
     handle.configure(work_factor(configuration.current()));
     let (asked, configured) = (handle.clone(), handle.clone());
+    #[cfg(debug_assertions)]
+    {
+        let handle = handle.clone();
+        daemon_runtime::process::on_wedge_signal(move || handle.wedge())?;
+    }
     let life = Life {
         process,
         connection,
