@@ -19,6 +19,7 @@ use crate::{
     calls::{self, Call, Calls, MANAGER, Waiter},
     default_profile,
     hub::{Change, Event, Hub},
+    journal,
     peers::{DaemonName, State},
     signals,
     stream::{self, Grievances, Heard, Owners},
@@ -144,6 +145,8 @@ pub struct Actor {
     owners: Owners,
     owner_known: bool,
     calls: Calls,
+    // Who wants a reconciliation before daemon-secrets has said who it is.
+    early: Vec<Waiter<bool>>,
     tick: u64,
     // A change that came while the unit was being read: the reading may be older than it.
     reread_unit: bool,
@@ -173,6 +176,7 @@ impl Actor {
             owners: Owners::default(),
             owner_known: false,
             calls: Calls::default(),
+            early: Vec::new(),
             tick: 0,
             reread_unit: false,
             reason_due: None,
@@ -283,6 +287,9 @@ impl Actor {
 
     fn set_owner(&mut self, owner: Option<OwnedUniqueName>) {
         self.owner_known = true;
+        if owner.is_none() {
+            self.fail_early(gone);
+        }
         if self.owners.secrets == owner {
             return;
         }
@@ -394,9 +401,10 @@ impl Actor {
         let Some(vaults) = stream::state(message) else {
             return self.fail(Call::State(waiters), hung);
         };
+        let known = self.known();
         let changes = self.hub.apply(Event::Reconciled(vaults, self.tick), clock::now_usec());
         let changed = changes.iter().any(|change| matches!(change, Change::Reconciled { changed: true, .. }));
-        self.tell(changes);
+        self.tell(known, changes);
         self.answer(move || waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(changed)))));
     }
 
@@ -450,26 +458,32 @@ impl Actor {
     }
 
     fn reconcile(&mut self, waiter: Option<Waiter<bool>>) {
+        if !self.owner_known {
+            return self.early.extend(waiter);
+        }
         let Some(owner) = &self.owners.secrets else {
-            if let Some(waiter) = waiter {
-                drop(waiter.send(Err(gone())));
-            }
-            return;
+            self.early.extend(waiter);
+            return self.fail_early(gone);
         };
         if !self.hub.is_introduced() {
-            // Its introduction is under way, and reconciles when it comes.
-            if let Some(waiter) = waiter {
-                drop(waiter.send(Err(not_reported())));
+            self.early.extend(waiter);
+            if !self.calls.is_probing() {
+                self.ask_introduction();
             }
             return;
         }
         let message = calls::state(owner);
-        let waiters = match waiter.map(|waiter| self.calls.join_reconciliation(waiter)) {
-            Some(Ok(())) => return,
-            Some(Err(waiter)) => vec![waiter],
-            None => Vec::new(),
-        };
-        self.call(message, Call::State(waiters));
+        let mut waiters = std::mem::take(&mut self.early);
+        waiters.extend(waiter);
+        if let Err(waiters) = self.calls.join_reconciliation(waiters) {
+            self.call(message, Call::State(waiters));
+        }
+    }
+
+    /// Nobody is there to be asked, or nobody answers.
+    fn fail_early(&mut self, why: fn() -> Error) {
+        let early = std::mem::take(&mut self.early);
+        self.fail(Call::State(early), why);
     }
 
     fn ask_introduction(&mut self) {
@@ -511,6 +525,7 @@ impl Actor {
                 call => {
                     self.apply(Event::Unanswered);
                     self.fail(call, hung);
+                    self.fail_early(hung);
                 }
             }
         }
@@ -538,17 +553,23 @@ impl Actor {
     }
 
     fn apply(&mut self, event: Event) {
+        let known = self.known();
         let changes = self.hub.apply(event, clock::now_usec());
-        self.tell(changes);
+        self.tell(known, changes);
     }
 
-    fn tell(&mut self, changes: Vec<Change>) {
+    /// What is known now.
+    fn known(&self) -> journal::Before {
+        journal::Before { secrets: self.hub.secrets_state(), current: self.hub.is_current() }
+    }
+
+    fn tell(&mut self, before: journal::Before, changes: Vec<Change>) {
         if changes.is_empty() {
             return;
         }
         self.publish();
+        journal::record(before, &changes);
         for change in changes {
-            tracing::debug!(?change);
             match signals::message(&self.name, change) {
                 Ok(signal) => self.outbox.send(signal),
                 Err(cause) => tracing::error!(%cause, "a signal could not be composed"),

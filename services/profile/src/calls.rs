@@ -86,21 +86,21 @@ impl Calls {
         self.take(|(call, _)| call.is_to_secrets())
     }
 
-    /// Lets `waiter` share the answer of a reconciliation that is under way.
+    /// Lets `newcomers` share the answer of a reconciliation that is under way.
     ///
     /// # Errors
-    /// Gives the waiter back where none is.
-    pub fn join_reconciliation(&mut self, waiter: Waiter<bool>) -> Result<(), Waiter<bool>> {
+    /// Gives them back where none is.
+    pub fn join_reconciliation(&mut self, newcomers: Vec<Waiter<bool>>) -> Result<(), Vec<Waiter<bool>>> {
         let under_way = self.waiting.values_mut().find_map(|(call, _)| match call {
             Call::State(waiters) => Some(waiters),
             _ => None,
         });
         match under_way {
             Some(waiters) => {
-                waiters.push(waiter);
+                waiters.extend(newcomers);
                 Ok(())
             }
-            None => Err(waiter),
+            None => Err(newcomers),
         }
     }
 

@@ -138,6 +138,11 @@ impl Hub {
         self.vaults.source() != Source::None
     }
 
+    /// Whether what is known of the vaults is what the present run of daemon-secrets stated.
+    pub fn is_current(&self) -> bool {
+        self.vaults.source() == Source::Report
+    }
+
     /// Whether there is such a profile.
     pub fn knows(&self, profile: &str) -> bool {
         self.vaults.rows().contains_key(profile)

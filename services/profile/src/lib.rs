@@ -1,5 +1,6 @@
 //! The health hub's parts. Rules: `hub`, `vaults`, `peers`, `units`, `health`. Edges: `actor` (the one owner of the state),
-//! `stream` and `calls` (what it hears and asks), `signals` and `dbus` (what it says), `default_profile` (its file).
+//! `stream` and `calls` (what it hears and asks), `signals`, `dbus` and `journal` (what it says), `default_profile` (its
+//! file).
 
 pub mod actor;
 pub mod calls;
@@ -7,6 +8,7 @@ pub mod dbus;
 pub mod default_profile;
 pub mod health;
 pub mod hub;
+pub mod journal;
 pub mod peers;
 pub mod signals;
 pub mod stream;

@@ -8,7 +8,7 @@ use std::{
 
 use daemon_runtime::bus::DRIVER;
 use dbus_interfaces::{
-    ProfileName, daemon,
+    ProfileName, daemon, events,
     secrets::{self, VaultState, Vaults},
 };
 use serde::Deserialize;
@@ -194,6 +194,7 @@ impl Grievances {
         }
         let unsaid = std::mem::take(&mut self.unsaid);
         self.last = Some(Instant::now());
-        tracing::warn!(sender, member, unsaid, "ignored a signal from a stranger to org.opensesame.Secrets");
+        let message_id = events::STRANGER_IGNORED;
+        tracing::warn!(message_id, sender, member, unsaid, "ignored a signal {member} from {sender}, a stranger");
     }
 }
