@@ -18,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dbus_interfaces::events;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use tokio::{
     net::UnixStream,
@@ -155,13 +156,14 @@ impl Gate {
             Ok((peer, stream)) if peer.uid == rustix::process::geteuid().as_raw() => Some((stream, peer)),
             Ok((peer, _)) => {
                 if let Some(held_back) = self.strangers.pass(Instant::now()) {
-                    warn!(uid = peer.uid, pid = peer.pid, held_back, "turned away a peer of another user");
+                    let (message_id, Peer { uid, pid }) = (events::PEER_TURNED_AWAY, peer);
+                    warn!(message_id, uid, pid, held_back, "turned away the process {pid} of another user, {uid}");
                 }
                 None
             }
             Err(error) => {
                 if let Some(held_back) = self.failures.pass(Instant::now()) {
-                    warn!(%error, held_back, "cannot accept private connections for now; trying again");
+                    warn!(held_back, "cannot accept private connections for now: {error}; trying again");
                 }
                 tokio::time::sleep(REST).await;
                 None
@@ -177,7 +179,11 @@ impl Gate {
         let evicted = self.live.remove(index);
         evicted.task.abort();
         if let Some(held_back) = self.evictions.pass(Instant::now()) {
-            warn!(pid = evicted.pid, held_back, "too many private connections; the process with the most lost one");
+            let (message_id, pid) = (events::CONNECTION_EVICTED, evicted.pid);
+            warn!(
+                message_id,
+                pid, held_back, "too many private connections; the process with the most, {pid}, lost one"
+            );
         }
         // Lets the aborted task go, and its descriptor with it, before the next one is accepted.
         yield_now().await;

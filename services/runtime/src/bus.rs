@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dbus_interfaces::places;
+use dbus_interfaces::{events, places};
 use sd_notify::NotifyState;
 use tokio::time::{Instant, sleep, timeout};
 use zbus::{
@@ -69,11 +69,15 @@ pub async fn connect(
 ) -> Result<Connection, BusError> {
     let patience = if process.notifier.is_connected() { PATIENCE } else { Duration::ZERO };
     let end = Instant::now() + patience;
+    let mut said = false;
     loop {
         match try_connect(process, &serve).await {
             Err(error) if Instant::now() < end => {
                 let status = format!("waiting for the session bus: {error}");
                 process.notifier.tell(&[NotifyState::Status(&status)]);
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(message_id = events::BUS_SILENT, "{status}");
+                }
                 // There is no event to await: what is missing may be the folder of the bus's socket.
                 sleep(RETRY).await;
             }

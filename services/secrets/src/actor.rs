@@ -19,7 +19,7 @@ use zbus::names::OwnedUniqueName;
 use crate::{
     attempts::{Attempts, ConnectionId, TooMany},
     holds::Holds,
-    signals,
+    journal, signals,
     state::{self, Change, Snapshot, State, Trouble},
     work::{self, Attempted, Granted, Stored, Wish},
 };
@@ -530,7 +530,7 @@ impl Actor {
             // Locked meanwhile: the disk has it.
             None => {}
             Some(None) => {
-                tracing::error!(%profile, "the open vault could not be changed in memory; it is locked");
+                tracing::error!(%profile, "the open vault of {profile} could not be changed in memory; it is locked");
                 let change = self.state.lock([profile.clone()], clock::now_usec());
                 self.announce(change);
                 self.close(profile);
@@ -546,8 +546,10 @@ impl Actor {
             Error::Storage(sentence) => Trouble::WriteFailed(sentence.clone()),
             _ => return,
         };
-        let change = self.state.set_trouble(profile, Some(trouble));
-        self.announce(change);
+        let change = self.state.set_trouble(profile, Some(trouble.clone()));
+        if self.announce(change) {
+            journal::trouble(profile, &trouble);
+        }
     }
 
     /// Publishes a change and sends its signals. True where there was one.
@@ -558,10 +560,7 @@ impl Actor {
             Ok(messages) => messages.into_iter().for_each(|message| self.outbox.send(message)),
             Err(cause) => tracing::error!(%cause, "a change could not be announced"),
         }
-        for vault in &change.vaults {
-            let (profile, reason) = (&vault.profile, vault.reason.as_str());
-            tracing::info!(%profile, locked = vault.locked, active = vault.active, reason, "vault changed");
-        }
+        change.vaults.iter().for_each(journal::changed);
         true
     }
 

@@ -1,10 +1,11 @@
 //! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`. Edges: `actor` (the one owner of the vaults), `work`
-//! (what workers do), `signals` and `dbus` (what is said and asked), `runtime_folder`.
+//! (what workers do), `signals`, `dbus` and `journal` (what is said and asked), `runtime_folder`.
 
 pub mod actor;
 pub mod attempts;
 pub mod dbus;
 pub mod holds;
+pub mod journal;
 pub mod runtime_folder;
 pub mod signals;
 pub mod state;

@@ -24,6 +24,7 @@ use daemon_secrets::{
     actor::{self, Actor, Handle, Which},
     attempts::ConnectionId,
     dbus::{secrets::Secrets, vault::Vault},
+    journal,
     runtime_folder::RuntimeFolder,
     state::{Snapshot, State, Trouble},
 };
@@ -51,8 +52,11 @@ fn rules() -> Result<Rules, Failure> {
 async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure> {
     let _folder = RuntimeFolder::take(&places::runtime_folder()?)?;
     let store = Store::open(&places::vaults_folder()?)?;
-    let found =
-        store.list()?.into_iter().map(|(profile, flaw)| (profile, flaw.map(|flaw| Trouble::Corrupt(flaw.to_string()))));
+    let found = store.list()?.into_iter().map(|(profile, flaw)| {
+        let trouble = flaw.map(|flaw| Trouble::Corrupt(flaw.to_string()));
+        trouble.iter().for_each(|trouble| journal::trouble(&profile, trouble));
+        (profile, trouble)
+    });
     let state = State::new(found, process.started_usec);
     let (handle, inbox) = actor::channel(state.snapshot());
     let permits = Permits::default();
