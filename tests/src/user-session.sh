@@ -38,7 +38,7 @@ chown -R "$uid:$uid" "$group" "$home" "$runtime"
 
 unset "${!XDG_@}" NOTIFY_SOCKET INVOCATION_ID 2>/dev/null || true
 export HOME=$home USER=sesame-test LOGNAME=sesame-test XDG_RUNTIME_DIR=$runtime LC_ALL=C.UTF-8
-export DBUS_SESSION_BUS_ADDRESS=unix:path=$runtime/bus
+export PATH=$home/.local/bin:$PATH DBUS_SESSION_BUS_ADDRESS=unix:path=$runtime/bus
 as_user() { setpriv --reuid "$uid" --regid "$uid" --clear-groups "$@"; }
 
 # Fails with the words of what it waited for.

@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    future::Future,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},

@@ -6,16 +6,21 @@ use rustix::process::Signal;
 use session_tests::{
     bus::Kind,
     recorder,
-    user_session::{PROFILE_UNIT, SECRETS_UNIT, UserSession, until},
+    user_session::{PROFILE_UNIT, SECRETS_UNIT, UNITS, UserSession, until},
 };
 
 use crate::{Scenario, scenarios};
 
 pub fn scenarios() -> Vec<Scenario> {
-    scenarios!(&Kind::ALL, &[];
+    let mut all = scenarios!(&Kind::ALL, &[];
         a_hung_daemon_secrets_is_seen_and_then_restarted_by_the_watchdog,
         a_hung_daemon_profile_is_restarted_by_the_watchdog_and_right_again,
-    )
+    );
+    all.extend(scenarios!(&[Kind::DbusDaemon], &[];
+        a_daemon_whose_owner_of_the_state_is_wedged_is_not_fed,
+        a_feeding_daemon_outlives_its_watchdogs_time,
+    ));
+    all
 }
 
 async fn a_hung_daemon_secrets_is_seen_and_then_restarted_by_the_watchdog(session: UserSession) {
@@ -64,4 +69,50 @@ async fn a_hung_daemon_profile_is_restarted_by_the_watchdog_and_right_again(sess
     assert_eq!(after.daemons["daemon-secrets"].id, before.daemons["daemon-secrets"].id, "untouched by it");
     assert_ne!(after.daemons["daemon-profile"].id, before.daemons["daemon-profile"].id);
     assert_eq!(after.daemons["daemon-profile"].restarts, Some(1));
+}
+
+/// Its other tasks live: it still answers from memory, and its timer ticks.
+async fn a_daemon_whose_owner_of_the_state_is_wedged_is_not_fed(session: UserSession) {
+    session.short_watchdog(3).await;
+    session.start().await;
+    for unit in UNITS {
+        let mut recorder = session.recorder().await;
+        // What debug builds do at this signal.
+        session.signal(unit, Signal::USR2).await;
+        let client = session.client().await;
+        assert_eq!(client.get_all(dbus_interfaces::profile::NAME).await["DefaultProfile"], "personal".into());
+        let is_start =
+            |message: &zbus::Message| recorder::line(message).is_some_and(|line| line.starts_with("DaemonStarted "));
+        recorder.until("a new run", |heard| heard.iter().any(is_start)).await;
+        assert_eq!(session.property(unit, "NRestarts").await, "1", "{unit}");
+        let report = session.until_report("health to be ok", |report| report.health == "ok").await;
+        if unit == SECRETS_UNIT {
+            assert_eq!(report.daemons["daemon-secrets"].reason.as_deref(), Some("watchdog"));
+            assert!(report.locked);
+        }
+    }
+}
+
+async fn a_feeding_daemon_outlives_its_watchdogs_time(session: UserSession) {
+    session.short_watchdog(3).await;
+    session.start().await;
+    let before = session.report().await;
+    let mut recorder = session.recorder().await;
+    let ticks = |heard: &[zbus::Message]| {
+        let of = |daemon: &str| {
+            let begin = format!("WatchdogTick {daemon} ");
+            heard.iter().filter_map(recorder::line).filter(|line| line.starts_with(&begin)).count()
+        };
+        of("daemon-profile").min(of("daemon-secrets"))
+    };
+    // Half the watchdog's time each: three times its time.
+    recorder.until("six ticks of each", |heard| ticks(heard) >= 6).await;
+    let after = session.report().await;
+    for (name, row) in &before.daemons {
+        assert_eq!(after.daemons[name].id, row.id, "{name}");
+        assert_eq!(after.daemons[name].restarts, Some(0), "{name}");
+    }
+    let reconciled = recorder.signals("Profile").await;
+    let reconciled = reconciled.iter().filter(|line| line.starts_with("Reconciled ")).count();
+    assert!((2..=4).contains(&reconciled), "every other tick: {reconciled}");
 }

@@ -89,7 +89,9 @@ async fn the_bus_starts_a_daemon_as_its_unit(session: UserSession) {
 
 async fn the_installed_units_are_flawless(session: UserSession) {
     let units = [&UNITS[..], &[TARGET, "open-sesame-unlocked@personal.target"]].concat();
-    let verified = session.run(&[&["systemd-analyze", "--user", "verify"], &units[..]].concat()).await;
+    // It looks each manual page up, where it can.
+    let man = if session.run(&["sh", "-c", "command -v man"]).await.code == 0 { "--man=yes" } else { "--man=no" };
+    let verified = session.run(&[&["systemd-analyze", "--user", man, "verify"], &units[..]].concat()).await;
     assert_eq!((verified.code, verified.stdout.as_str(), verified.stderr.as_str()), (0, "", ""), "{verified:?}");
 }
 
@@ -97,7 +99,6 @@ async fn init_lets_the_daemons_start_with_the_session(session: UserSession) {
     let file = session.passphrase_file();
     session.sesame(&["init", "--passphrase-file", &file]).await.stdout_of_success();
     assert_eq!(session.systemctl(&["is-enabled", TARGET]).await, "enabled\n");
-    session.until_property(TARGET, "ActiveState", "active").await;
 }
 
 /// Beside a service manager that knows of the unit, and knows that it does not run.

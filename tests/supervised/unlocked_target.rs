@@ -10,7 +10,7 @@ use session_tests::{
 use crate::{Scenario, scenarios};
 
 pub fn scenarios() -> Vec<Scenario> {
-    scenarios!(&[Kind::DbusDaemon, Kind::DbusBroker], &[];
+    scenarios!(&[Kind::DbusDaemon], &[];
         an_unlock_starts_what_is_bound_to_it,
         while_locked_nobody_starts_it,
         a_lock_stops_it,
