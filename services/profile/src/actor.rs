@@ -35,8 +35,10 @@ const REASON_DEADLINE: Duration = Duration::from_millis(100);
 pub enum Command {
     /// The present report, for somebody who watches.
     Look(oneshot::Sender<Arc<Report>>),
-    /// Tells when everything delivered before is taken in.
+    /// Tells when everything delivered before is taken in, and announced.
     Settle(oneshot::Sender<()>),
+    /// Tells that this is obeyed, whatever the bus does: a proof of life.
+    Prove(oneshot::Sender<()>),
     /// `Activate` or `Deactivate`, which only daemon-secrets can do.
     Forward(&'static str, ProfileName, Waiter<()>),
     /// Another default profile.
@@ -88,9 +90,15 @@ impl Handle {
         self.ask(Command::Look).await
     }
 
-    /// Returns when everything that the bus delivered before is taken in. False where nobody takes it in any more.
-    pub async fn settle(&self) -> bool {
-        self.ask(Command::Settle).await.is_ok()
+    /// Returns when everything that the bus delivered before is taken in.
+    pub async fn settle(&self) {
+        // Where it fails the daemon ends, and the snapshot is its last.
+        let _ = self.ask(Command::Settle).await;
+    }
+
+    /// Returns when the actor obeys. False where it never will.
+    pub async fn prove(&self) -> bool {
+        self.ask(Command::Prove).await.is_ok()
     }
 
     /// Has daemon-secrets do what `member` says.
@@ -268,6 +276,10 @@ impl Actor {
                     // The caller may have gone.
                     let _ = waiter.send(());
                 });
+            }
+            Command::Prove(waiter) => {
+                // The asker may have given up.
+                let _ = waiter.send(());
             }
             Command::Forward(member, profile, waiter) => self.forward(member, &profile, waiter),
             Command::SetDefault(profile, waiter) => self.set_default(profile, waiter),

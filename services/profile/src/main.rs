@@ -59,7 +59,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         name: profile::NAME,
         state_answers: Box::new(move || {
             let asked = asked.clone();
-            Box::pin(async move { asked.settle().await })
+            Box::pin(async move { asked.prove().await })
         }),
         on_tick: Box::new(move |tick| told.ticked(tick)),
         configuration,

@@ -55,7 +55,7 @@ pub enum Command {
     /// Other settings for what begins from now on.
     Configure(WorkFactor),
     /// Tells when this is obeyed: a proof of life.
-    Settle(Waiter<()>),
+    Prove(Waiter<()>),
     /// Never obey anything again: for tests of the watchdog.
     #[cfg(debug_assertions)]
     Wedge,
@@ -134,8 +134,8 @@ impl Handle {
     }
 
     /// Returns when the actor has obeyed everything before. False where it never will.
-    pub async fn settle(&self) -> bool {
-        self.ask(Command::Settle).await.is_ok()
+    pub async fn prove(&self) -> bool {
+        self.ask(Command::Prove).await.is_ok()
     }
 
     /// Has the actor never obey anything again.
@@ -239,7 +239,7 @@ impl Actor {
             Command::Edit(profile, edit, waiter) => self.edit(profile, edit, waiter),
             Command::Attempt(from, attempt) => self.attempt(from, attempt),
             Command::Configure(work_factor) => self.work_factor = work_factor,
-            Command::Settle(waiter) => answer(waiter, Ok(())),
+            Command::Prove(waiter) => answer(waiter, Ok(())),
             #[cfg(debug_assertions)]
             Command::Wedge => {}
         }

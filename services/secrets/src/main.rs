@@ -88,7 +88,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         name: secrets::NAME,
         state_answers: Box::new(move || {
             let asked = asked.clone();
-            Box::pin(async move { asked.settle().await })
+            Box::pin(async move { asked.prove().await })
         }),
         on_tick: Box::new(|_| {}),
         configuration,

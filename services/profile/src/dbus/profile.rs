@@ -29,10 +29,7 @@ impl Profile {
         let profile = Self { seen: hub.snapshots(), hub };
         Admitted::on_bus(profile, Permits::default(), WAITS).settled_by(move || {
             let hub = settle.clone();
-            Box::pin(async move {
-                // Where it fails the daemon ends, and the snapshot is its last.
-                let _ = hub.settle().await;
-            })
+            Box::pin(async move { hub.settle().await })
         })
     }
 
