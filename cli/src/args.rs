@@ -81,6 +81,10 @@ pub enum Command {
     /// Ends with what COMMAND ends with; 125 where it could not be started, 126 where it is not executable, 127 where
     /// there is no such program, 2 for refused names, 3 where daemon-secrets does not run.
     Run(Run),
+    /// Explain an event of the journal
+    ///
+    /// Prints what journalctl -x shows below the event's lines: what happened, what it means, and what to do.
+    Doctor(Doctor),
     /// Print the completion script of a shell
     ///
     /// bash: source <(sesame completions bash)
@@ -349,6 +353,14 @@ pub struct Run {
     /// The program to run, and its arguments
     #[arg(last = true, required = true, value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+}
+
+/// `sesame doctor`.
+#[derive(Debug, Group)]
+pub struct Doctor {
+    /// The event's id: the MESSAGE_ID of its lines, in any case, with or without dashes
+    #[arg(long, value_name = "ID")]
+    pub explain: String,
 }
 
 /// `sesame completions`.

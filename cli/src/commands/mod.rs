@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod completions;
+mod doctor;
 mod init;
 mod is;
 mod lock;
@@ -23,8 +24,10 @@ use crate::{
 /// # Errors
 /// The failure to print, with the code to end with.
 pub fn run(args: Args) -> Result<Code, Failure> {
-    if let Command::Completions(args) = &args.command {
-        return completions::run(args);
+    match &args.command {
+        Command::Completions(args) => return completions::run(args),
+        Command::Doctor(args) => return doctor::run(args),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -48,5 +51,6 @@ async fn dispatch(args: Args) -> Result<Code, Failure> {
         Command::Secret(secret) => secret::run(secret).await,
         Command::Run(run) => run::run(run).await,
         Command::Completions(completions) => completions::run(completions),
+        Command::Doctor(doctor) => doctor::run(doctor),
     }
 }
