@@ -4,143 +4,27 @@
 //! The actor never waits for anybody: what it asks for comes back in the stream, what it says leaves through the
 //! outbox.
 
-use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
+mod asking;
+
+use std::{collections::VecDeque, path::PathBuf};
 
 use daemon_runtime::{clock, outbox::Outbox};
-use dbus_interfaces::{Error, ProfileName, profile::Report, secrets};
+use dbus_interfaces::{Error, ProfileName, secrets};
 use futures_util::{FutureExt, StreamExt};
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use zbus::{Connection, Message, MessageStream, names::OwnedUniqueName};
 
+use self::asking::{gone, hung, not_reported};
 use crate::{
     calls::{self, Call, Calls, MANAGER, Waiter},
     default_profile,
+    handle::{Command, Inbox},
     hub::{Change, Event, Hub},
     journal,
     peers::{DaemonName, State},
     signals,
     stream::{self, Grievances, Heard, Owners},
 };
-
-/// How long daemon-secrets may be silent before somebody who looks has it probed, and the least time between probes.
-const SILENCE: Duration = Duration::from_secs(1);
-
-/// How long `DaemonLost` waits for systemd's reason.
-const REASON_DEADLINE: Duration = Duration::from_millis(100);
-
-/// What the interface wants of the state.
-pub enum Command {
-    /// The present report, for somebody who watches.
-    Look(oneshot::Sender<Arc<Report>>),
-    /// Tells when everything delivered before is taken in, and announced.
-    Settle(oneshot::Sender<()>),
-    /// Tells that this is obeyed, whatever the bus does: a proof of life.
-    Prove(oneshot::Sender<()>),
-    /// `Activate` or `Deactivate`, which only daemon-secrets can do.
-    Forward(&'static str, ProfileName, Waiter<()>),
-    /// Another default profile.
-    SetDefault(ProfileName, Waiter<()>),
-    /// The disk has it, or not.
-    DefaultWritten(ProfileName, Result<(), Error>),
-    /// Ask daemon-secrets now.
-    Reconcile(Waiter<bool>),
-    /// The configuration was read: what is wrong with it.
-    Configured(Option<String>),
-    /// A turn of the watchdog's timer.
-    Tick(u64),
-    /// Never obey anything again: for tests of the watchdog.
-    #[cfg(debug_assertions)]
-    Wedge,
-}
-
-/// The way to the actor, for interfaces. Clones lead to the same one.
-#[derive(Clone)]
-pub struct Handle {
-    commands: mpsc::Sender<Command>,
-    snapshots: watch::Receiver<Arc<Report>>,
-}
-
-/// The actor's ends of a [`Handle`].
-pub struct Inbox {
-    commands: mpsc::Receiver<Command>,
-    // For the actor's own workers.
-    sender: mpsc::WeakSender<Command>,
-    snapshots: watch::Sender<Arc<Report>>,
-}
-
-/// Makes both ends, `report` being the first snapshot.
-pub fn channel(report: Arc<Report>) -> (Handle, Inbox) {
-    let (commands, receiver) = mpsc::channel(64);
-    let (snapshots, seen) = watch::channel(report);
-    let inbox = Inbox { commands: receiver, sender: commands.downgrade(), snapshots };
-    (Handle { commands, snapshots: seen }, inbox)
-}
-
-impl Handle {
-    /// The snapshots as they are published.
-    pub fn snapshots(&self) -> watch::Receiver<Arc<Report>> {
-        self.snapshots.clone()
-    }
-
-    /// The present report. Looking has a silent daemon-secrets probed.
-    pub async fn look(&self) -> Result<Arc<Report>, Error> {
-        self.ask(Command::Look).await
-    }
-
-    /// Returns when everything that the bus delivered before is taken in.
-    pub async fn settle(&self) {
-        // Where it fails the daemon ends, and the snapshot is its last.
-        let _ = self.ask(Command::Settle).await;
-    }
-
-    /// Returns when the actor obeys. False where it never will.
-    pub async fn prove(&self) -> bool {
-        self.ask(Command::Prove).await.is_ok()
-    }
-
-    /// Has daemon-secrets do what `member` says.
-    pub async fn forward(&self, member: &'static str, profile: ProfileName) -> Result<(), Error> {
-        self.ask(|waiter| Command::Forward(member, profile, waiter)).await?
-    }
-
-    /// Makes `profile` the default one.
-    pub async fn set_default(&self, profile: ProfileName) -> Result<(), Error> {
-        self.ask(|waiter| Command::SetDefault(profile, waiter)).await?
-    }
-
-    /// Asks daemon-secrets now.
-    pub async fn reconcile(&self) -> Result<bool, Error> {
-        self.ask(Command::Reconcile).await?
-    }
-
-    /// Tells what is wrong with the configuration.
-    pub fn configured(&self, problem: Option<String>) {
-        let commands = self.commands.clone();
-        // Fails only while the daemon ends.
-        tokio::spawn(async move { commands.send(Command::Configured(problem)).await });
-    }
-
-    /// Has the actor never obey anything again.
-    #[cfg(debug_assertions)]
-    pub fn wedge(&self) {
-        let _ = self.commands.try_send(Command::Wedge);
-    }
-
-    /// Tells of a turn of the watchdog's timer. An actor that is too busy to take it loses nothing but this one.
-    pub fn ticked(&self, tick: u64) {
-        let _ = self.commands.try_send(Command::Tick(tick));
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {
-        let (waiter, answer) = oneshot::channel();
-        let ending = || Error::Unavailable("daemon-profile is ending; retry when it is back".into());
-        self.commands.send(command(waiter)).await.map_err(|_| ending())?;
-        answer.await.map_err(|_| ending())
-    }
-}
 
 /// The actor.
 pub struct Actor {
@@ -321,16 +205,6 @@ impl Actor {
         }
     }
 
-    /// systemd learns of an end a few milliseconds after the bus does, and signals it.
-    fn wait_for_reason(&mut self) {
-        if self.owners.manager.is_none() {
-            self.apply(Event::ReasonOverdue);
-        } else if self.hub.is_unexplained() {
-            self.reason_due = Some(Instant::now() + REASON_DEADLINE);
-            self.read_unit(DaemonName::Secrets);
-        }
-    }
-
     fn set_manager(&mut self, manager: Option<OwnedUniqueName>) {
         self.owners.manager = manager;
         if let Some(manager) = &self.owners.manager {
@@ -340,15 +214,6 @@ impl Actor {
             }
             self.read_unit(DaemonName::Profile);
             self.read_unit(DaemonName::Secrets);
-        }
-    }
-
-    fn read_unit(&mut self, unit: DaemonName) {
-        if self.calls.is_reading(unit) {
-            self.reread_unit |= unit == DaemonName::Secrets;
-        } else if let Some(manager) = &self.owners.manager {
-            let message = calls::unit(manager, unit);
-            self.call(message, Call::Unit(unit));
         }
     }
 
@@ -420,17 +285,6 @@ impl Actor {
         self.answer(move || waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(changed)))));
     }
 
-    fn forward(&mut self, member: &'static str, profile: &ProfileName, waiter: Waiter<()>) {
-        match (&self.owners.secrets, self.hub.has_report()) {
-            (Some(owner), true) => {
-                let message = calls::forward(owner, member, profile);
-                self.call(message, Call::Forward(waiter));
-            }
-            (None, true) => drop(waiter.send(Err(gone()))),
-            (_, false) => drop(waiter.send(Err(not_reported()))),
-        }
-    }
-
     fn set_default(&mut self, profile: ProfileName, waiter: Waiter<()>) {
         if !self.hub.has_report() {
             return drop(waiter.send(Err(not_reported())));
@@ -469,101 +323,6 @@ impl Actor {
         self.write_default();
     }
 
-    fn reconcile(&mut self, waiter: Option<Waiter<bool>>) {
-        if !self.owner_known {
-            return self.early.extend(waiter);
-        }
-        let Some(owner) = &self.owners.secrets else {
-            self.early.extend(waiter);
-            return self.fail_early(gone);
-        };
-        if !self.hub.is_introduced() {
-            self.early.extend(waiter);
-            if !self.calls.is_probing() {
-                self.ask_introduction();
-            }
-            return;
-        }
-        let message = calls::state(owner);
-        let mut waiters = std::mem::take(&mut self.early);
-        waiters.extend(waiter);
-        if let Err(waiters) = self.calls.join_reconciliation(waiters) {
-            self.call(message, Call::State(waiters));
-        }
-    }
-
-    /// Nobody is there to be asked, or nobody answers.
-    fn fail_early(&mut self, why: fn() -> Error) {
-        let early = std::mem::take(&mut self.early);
-        self.fail(Call::State(early), why);
-    }
-
-    fn ask_introduction(&mut self) {
-        if let Some(owner) = &self.owners.secrets {
-            let message = calls::introduction(owner);
-            self.call(message, Call::Introduction);
-        }
-    }
-
-    fn probe_if_silent(&mut self) {
-        let Some(owner) = &self.owners.secrets else { return };
-        let now = Instant::now();
-        let silent = now - self.last_heard >= SILENCE;
-        let probed = self.last_probe.is_some_and(|last| now - last < SILENCE);
-        if !silent || probed || self.calls.is_probing() {
-            return;
-        }
-        self.last_probe = Some(now);
-        if self.hub.is_introduced() {
-            let message = calls::state(owner);
-            self.call(message, Call::Probe);
-        } else {
-            self.ask_introduction();
-        }
-    }
-
-    fn expire(&mut self) {
-        let now = Instant::now();
-        if self.reason_due.is_some_and(|due| due <= now) {
-            self.reason_due = None;
-            self.apply(Event::ReasonOverdue);
-        }
-        for call in self.calls.overdue(now) {
-            match call {
-                // The bus itself is slow; who owns the names is still to be known.
-                Call::Owner => self.call(calls::owner(secrets::NAME), Call::Owner),
-                Call::Manager => self.call(calls::owner(MANAGER), Call::Manager),
-                Call::Pid | Call::Unit(_) => {}
-                call => {
-                    self.apply(Event::Unanswered);
-                    self.fail(call, hung);
-                    self.fail_early(hung);
-                }
-            }
-        }
-    }
-
-    fn fail(&mut self, call: Call, why: fn() -> Error) {
-        match call {
-            Call::State(waiters) => {
-                self.answer(move || waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(why())))));
-            }
-            Call::Forward(waiter) => self.answer(move || drop(waiter.send(Err(why())))),
-            Call::Owner | Call::Pid | Call::Introduction | Call::Probe | Call::Manager | Call::Unit(_) => {}
-        }
-    }
-
-    fn call(&mut self, message: zbus::Result<Message>, call: Call) {
-        match message {
-            Ok(message) => {
-                self.calls.add(&message, call);
-                self.outbox.send(message);
-            }
-            // Messages are made of names and constants only.
-            Err(cause) => tracing::error!(%cause, "a call could not be composed"),
-        }
-    }
-
     fn apply(&mut self, event: Event) {
         let known = self.known();
         let changes = self.hub.apply(event, clock::now_usec());
@@ -597,16 +356,4 @@ impl Actor {
     fn answer(&self, answer: impl FnOnce() + Send + 'static) {
         self.outbox.then(answer);
     }
-}
-
-fn gone() -> Error {
-    Error::Unavailable("daemon-secrets is not running; start it with: sesame unlock".into())
-}
-
-fn hung() -> Error {
-    Error::Unresponsive("daemon-secrets does not answer; sesame status shows since when, and what to do".into())
-}
-
-fn not_reported() -> Error {
-    Error::Unavailable("daemon-secrets has not reported yet; start it with: sesame unlock".into())
 }

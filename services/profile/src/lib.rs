@@ -1,4 +1,5 @@
-//! The health hub's parts. Rules: `hub`, `vaults`, `peers`, `units`, `health`. Edges: `actor` (the one owner of the state),
+//! The health hub's parts. Rules: `hub`, `vaults`, `peers`, `units`, `health`. Edges: `actor` (the one owner of the state) and
+//! `handle` (the way to it),
 //! `stream` and `calls` (what it hears and asks), `signals`, `dbus` and `journal` (what it says), `default_profile` (its
 //! file).
 
@@ -6,6 +7,7 @@ pub mod actor;
 pub mod calls;
 pub mod dbus;
 pub mod default_profile;
+pub mod handle;
 pub mod health;
 pub mod hub;
 pub mod journal;

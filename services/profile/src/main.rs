@@ -3,9 +3,9 @@
 use std::process::{self, ExitCode};
 
 use daemon_profile::{
-    actor::{self, Actor},
+    actor::Actor,
     dbus::profile::Profile,
-    health,
+    handle, health,
     hub::{Event, Hub},
     peers::Introduction,
 };
@@ -42,7 +42,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     let default = places::read_default_profile(&default_file);
     let mut hub = Hub::new(own_run, process::id(), default, process.started_usec);
     hub.apply(Event::Configured(configuration.current().problem.clone()), process.started_usec);
-    let (handle, inbox) = actor::channel(hub.report());
+    let (handle, inbox) = handle::channel(hub.report());
     let connection =
         bus::connect(&process, |builder| builder.serve_at(profile::PATH, Profile::admitted(handle.clone()))).await?;
     let actor = Actor::new(&connection, hub, inbox, default_file)?;

@@ -1,162 +1,35 @@
 //! The one owner of the vaults: takes commands, starts workers, announces changes, answers. Nothing here waits: what
 //! takes time is done by a worker, whose result comes back as a message.
 
+mod attempting;
+mod editing;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use daemon_runtime::{clock, outbox::Outbox};
 use dbus_interfaces::{Error, ProfileName, SecretName};
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::Instant,
-};
-use vault_store::{Change as Edit, OpenVault, Store, WorkFactor};
+use tokio::sync::mpsc;
+use vault_store::{OpenVault, Store, WorkFactor};
 use zbus::names::OwnedUniqueName;
 
+use self::{attempting::Trying, editing::PendingEdit};
 use crate::{
-    attempts::{Attempts, ConnectionId, TooMany},
+    attempts::Attempts,
+    handle::{Attempt, Command, Inbox, Waiter, Which},
     holds::Holds,
     journal, signals,
-    state::{self, Change, Snapshot, State, Trouble},
-    work::{self, Attempted, Granted, Stored, Wish},
+    state::{self, Change, State, Trouble},
+    work::{self, Attempted, Stored, Wish},
 };
-
-/// A wrong passphrase is answered no sooner than this after the call.
-const WRONG_PASSPHRASE_DELAY: Duration = Duration::from_secs(1);
-
-/// Where an answer is wanted.
-pub type Waiter<T> = oneshot::Sender<Result<T, Error>>;
-
-/// Which vaults to lock.
-pub enum Which {
-    /// This one.
-    One(ProfileName),
-    /// Every one.
-    All,
-}
-
-/// What the interfaces want.
-pub enum Command {
-    /// Keys gone; the profiles that this locked.
-    Lock(Which, Waiter<Vec<String>>),
-    /// Served, or not.
-    SetActive(ProfileName, bool, Waiter<()>),
-    /// The names of a vault's secrets.
-    List(ProfileName, Waiter<Vec<String>>),
-    /// One secret's value.
-    Get(ProfileName, SecretName, Waiter<Box<[u8]>>),
-    /// A change to a vault's content.
-    Edit(ProfileName, Edit, Waiter<()>),
-    /// Something that takes a passphrase.
-    Attempt(ConnectionId, Attempt),
-    /// Other settings for what begins from now on.
-    Configure(WorkFactor),
-    /// Tells when this is obeyed: a proof of life.
-    Prove(Waiter<()>),
-    /// Never obey anything again: for tests of the watchdog.
-    #[cfg(debug_assertions)]
-    Wedge,
-}
-
-/// Something that takes a passphrase, and who waits for it.
-pub struct Attempt {
-    profile: ProfileName,
-    wish: Wish,
-    waiter: Waiter<()>,
-    since: Instant,
-}
 
 /// What a worker has done.
 enum Done {
     Attempt(Attempted),
     Edit(ProfileName, Stored),
     Wiped(ProfileName),
-}
-
-/// The way to the actor. Clones lead to the same one.
-#[derive(Clone)]
-pub struct Handle {
-    commands: mpsc::Sender<Command>,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
-}
-
-/// The actor's ends of a [`Handle`].
-pub struct Inbox {
-    commands: mpsc::Receiver<Command>,
-    snapshots: watch::Sender<Arc<Snapshot>>,
-}
-
-/// Makes both ends, `snapshot` being the first.
-pub fn channel(snapshot: Snapshot) -> (Handle, Inbox) {
-    let (commands, receiver) = mpsc::channel(64);
-    let (snapshots, seen) = watch::channel(Arc::new(snapshot));
-    (Handle { commands, snapshots: seen }, Inbox { commands: receiver, snapshots })
-}
-
-impl Handle {
-    /// The state as it is published.
-    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshots.clone()
-    }
-
-    /// Locks, and returns when the keys are gone. The profiles that this call locked.
-    pub async fn lock(&self, which: Which) -> Result<Vec<String>, Error> {
-        self.ask(|waiter| Command::Lock(which, waiter)).await
-    }
-
-    /// Serves a profile's secrets, or no longer.
-    pub async fn set_active(&self, profile: ProfileName, active: bool) -> Result<(), Error> {
-        self.ask(|waiter| Command::SetActive(profile, active, waiter)).await
-    }
-
-    /// The names of a vault's secrets, in order.
-    pub async fn list(&self, profile: ProfileName) -> Result<Vec<String>, Error> {
-        self.ask(|waiter| Command::List(profile, waiter)).await
-    }
-
-    /// One secret's value.
-    pub async fn get(&self, profile: ProfileName, name: SecretName) -> Result<Box<[u8]>, Error> {
-        self.ask(|waiter| Command::Get(profile, name, waiter)).await
-    }
-
-    /// Changes a vault's content.
-    pub async fn edit(&self, profile: ProfileName, edit: Edit) -> Result<(), Error> {
-        self.ask(|waiter| Command::Edit(profile, edit, waiter)).await
-    }
-
-    /// Does something that takes a passphrase.
-    pub async fn attempt(&self, from: ConnectionId, profile: ProfileName, wish: Wish) -> Result<(), Error> {
-        let since = Instant::now();
-        self.ask(|waiter| Command::Attempt(from, Attempt { profile, wish, waiter, since })).await
-    }
-
-    /// Returns when the actor has obeyed everything before. False where it never will.
-    pub async fn prove(&self) -> bool {
-        self.ask(Command::Prove).await.is_ok()
-    }
-
-    /// Has the actor never obey anything again.
-    #[cfg(debug_assertions)]
-    pub fn wedge(&self) {
-        let _ = self.commands.try_send(Command::Wedge);
-    }
-
-    /// Applies other settings to what begins from now on.
-    pub fn configure(&self, work_factor: WorkFactor) {
-        let commands = self.commands.clone();
-        // Fails only while the daemon ends.
-        tokio::spawn(async move { commands.send(Command::Configure(work_factor)).await });
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(Waiter<T>) -> Command) -> Result<T, Error> {
-        let (waiter, answer) = oneshot::channel();
-        let ending = || Error::Unavailable("daemon-secrets is ending; retry when it is back".into());
-        self.commands.send(command(waiter)).await.map_err(|_| ending())?;
-        answer.await.map_err(|_| ending())?
-    }
 }
 
 /// The actor.
@@ -175,22 +48,6 @@ pub struct Actor {
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
     outbox: Outbox,
     name: OwnedUniqueName,
-}
-
-/// A change of content, and who waits for it.
-struct PendingEdit {
-    // `None` while a worker has it.
-    edit: Option<Edit>,
-    waiter: Waiter<()>,
-}
-
-/// The attempt under way.
-struct Trying {
-    profile: ProfileName,
-    waiter: Waiter<()>,
-    since: Instant,
-    // Locked meanwhile: what it unlocks is not to be had.
-    overruled: bool,
 }
 
 impl Actor {
@@ -275,8 +132,6 @@ impl Actor {
         self.outbox.then(move || answer(waiter, outcome.map(|_| ())));
     }
 
-    // Locking.
-
     fn lock(&mut self, which: Which, waiter: Waiter<Vec<String>>) {
         let profiles = match which {
             Which::One(profile) => match self.state.must_exist(&profile) {
@@ -339,206 +194,6 @@ impl Actor {
             self.outbox.then(move || answer(waiter, Ok(locked)));
         }
     }
-
-    // Passphrases.
-
-    fn attempt(&mut self, from: ConnectionId, attempt: Attempt) {
-        let Some(attempt) = self.needs_no_key(attempt) else { return };
-        match self.attempts.add(from, attempt, |attempt| attempt.waiter.is_closed()) {
-            Ok(()) => self.start_attempt(),
-            Err(TooMany(attempt)) => {
-                let sentence = "too many passphrases wait to be tried; retry when the others have been answered";
-                answer(attempt.waiter, Err(Error::TooManyAttempts(sentence.into())));
-            }
-        }
-    }
-
-    /// Answers what can be answered without a key; gives back the rest.
-    fn needs_no_key(&mut self, attempt: Attempt) -> Option<Attempt> {
-        let profile = &attempt.profile;
-        let known = self.state.is_unlocked(profile);
-        match (&attempt.wish, known) {
-            (Wish::Create(_), Ok(_)) => {
-                let sentence = format!("there is a profile {profile} already; choose another name");
-                answer(attempt.waiter, Err(Error::AlreadyExists(sentence)));
-                None
-            }
-            (Wish::Create(_), Err(_)) => Some(attempt),
-            (_, Err(error)) => {
-                answer(attempt.waiter, Err(error));
-                None
-            }
-            (Wish::Unlock(_), Ok(true)) => {
-                let change = self.state.unlock(profile, clock::now_usec());
-                self.announce_beside_bus(change, attempt.waiter);
-                None
-            }
-            (_, Ok(_)) => Some(attempt),
-        }
-    }
-
-    fn start_attempt(&mut self) {
-        // One worker at a time writes a vault's files.
-        while let Some(attempt) = self.attempts.start(|attempt| !self.edits.contains_key(&attempt.profile)) {
-            // The wait may have changed what it takes, or its caller may have gone.
-            let wanted = (!attempt.waiter.is_closed()).then_some(attempt);
-            if let Some(attempt) = wanted.and_then(|attempt| self.needs_no_key(attempt)) {
-                return self.try_now(attempt);
-            }
-            self.attempts.ended();
-        }
-    }
-
-    fn try_now(&mut self, Attempt { profile, wish, waiter, since }: Attempt) {
-        self.holds.take(&profile);
-        let work = work::grant(Arc::clone(&self.store), self.work_factor, profile.clone(), wish);
-        self.trying = Some(Trying { profile, waiter, since, overruled: false });
-        let done = self.done.0.clone();
-        tokio::spawn(async move {
-            if let Ok(attempted) = work.await {
-                let _ = done.send(Done::Attempt(attempted));
-            }
-        });
-    }
-
-    fn attempted(&mut self, Attempted { outcome, exists }: Attempted) {
-        self.attempts.ended();
-        let Some(Trying { profile, waiter, since, overruled }) = self.trying.take() else { return };
-        match outcome {
-            Ok(granted) => self.granted(&profile, granted, overruled, waiter),
-            Err(error @ Error::WrongPassphrase(_)) => {
-                tokio::spawn(async move {
-                    tokio::time::sleep_until(since + WRONG_PASSPHRASE_DELAY).await;
-                    answer(waiter, Err(error));
-                });
-            }
-            Err(error) => {
-                self.note_existence(&profile, exists);
-                self.note_trouble(&profile, &error);
-                answer(waiter, Err(error));
-            }
-        }
-        self.released(&profile);
-        self.start_edit(&profile);
-    }
-
-    fn granted(&mut self, profile: &ProfileName, granted: Granted, overruled: bool, waiter: Waiter<()>) {
-        match granted {
-            Granted::Unlocked(vault) if overruled => {
-                self.wipe(profile.clone(), vault);
-                answer(waiter, Err(state::locked(profile)));
-            }
-            Granted::Unlocked(vault) => {
-                self.open.insert(profile.clone(), Arc::from(vault));
-                let change = self.state.unlock(profile, clock::now_usec());
-                self.announce_beside_bus(change, waiter);
-            }
-            Granted::Rekeyed(rekeyed) => {
-                self.with_open(profile, |vault| vault.rekey(rekeyed));
-                answer(waiter, Ok(()));
-            }
-            Granted::Created => {
-                let change = self.state.create(profile, clock::now_usec());
-                self.announce_beside_bus(change, waiter);
-            }
-            Granted::Deleted => {
-                let change = self.state.delete(profile);
-                self.close(profile);
-                self.announce_beside_bus(change, waiter);
-            }
-        }
-    }
-
-    /// A failed attempt may have made or found a vault, or found that one is gone.
-    fn note_existence(&mut self, profile: &ProfileName, exists: bool) {
-        let change = match exists {
-            true => self.state.create(profile, clock::now_usec()),
-            false => self.state.delete(profile),
-        };
-        self.announce(change);
-        if !exists {
-            self.close(profile);
-        }
-    }
-
-    // Content.
-
-    fn edit(&mut self, profile: ProfileName, edit: Edit, waiter: Waiter<()>) {
-        if let Err(error) = self.served(&profile) {
-            return answer(waiter, Err(error));
-        }
-        let queue = self.edits.entry(profile.clone()).or_default();
-        queue.push_back(PendingEdit { edit: Some(edit), waiter });
-        if queue.len() == 1 {
-            self.start_edit(&profile);
-        }
-    }
-
-    /// Hands the first change of a vault to a worker, unless a passphrase attempt has the vault's files.
-    fn start_edit(&mut self, profile: &ProfileName) {
-        if self.trying.as_ref().is_some_and(|trying| trying.profile == *profile) {
-            return;
-        }
-        let Some(vault) = self.open.get(profile).cloned() else { return };
-        let Some(edit) = self.edits.get_mut(profile).and_then(|queue| queue.front_mut()?.edit.take()) else { return };
-        self.holds.take(profile);
-        let work = work::store(Arc::clone(&self.store), vault, edit);
-        let (done, profile) = (self.done.0.clone(), profile.clone());
-        tokio::spawn(async move {
-            if let Ok(stored) = work.await {
-                let _ = done.send(Done::Edit(profile, stored));
-            }
-        });
-    }
-
-    fn edited(&mut self, profile: &ProfileName, stored: Stored) {
-        let outcome = match stored {
-            Stored::Written(edit, written) => {
-                self.with_open(profile, |vault| vault.apply(edit, *written));
-                let healed = self.state.set_trouble(profile, None);
-                self.announce(healed);
-                Ok(())
-            }
-            Stored::Uncertain(there, error) => {
-                if let Some(vault) = self.open.get_mut(profile) {
-                    *vault = Arc::from(there);
-                }
-                Err(error)
-            }
-            Stored::Refused(error) => Err(error),
-        };
-        if let Err(error) = &outcome {
-            self.note_trouble(profile, error);
-        }
-        if let Some(queue) = self.edits.get_mut(profile) {
-            let done = queue.pop_front();
-            if queue.is_empty() {
-                self.edits.remove(profile);
-            }
-            if let Some(PendingEdit { waiter, .. }) = done {
-                answer(waiter, outcome);
-            }
-        }
-        self.released(profile);
-        self.start_edit(profile);
-    }
-
-    /// Changes an open vault in place. Nobody else has it: workers gave their share back before they reported.
-    fn with_open(&mut self, profile: &ProfileName, change: impl FnOnce(&mut OpenVault)) {
-        match self.open.get_mut(profile).map(Arc::get_mut) {
-            Some(Some(vault)) => change(vault),
-            // Locked meanwhile: the disk has it.
-            None => {}
-            Some(None) => {
-                tracing::error!(%profile, "the open vault of {profile} could not be changed in memory; it is locked");
-                let change = self.state.lock([profile.clone()], clock::now_usec());
-                self.announce(change);
-                self.close(profile);
-            }
-        }
-    }
-
-    // Telling.
 
     fn note_trouble(&mut self, profile: &ProfileName, error: &Error) {
         let trouble = match error {

@@ -1,9 +1,11 @@
-//! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`. Edges: `actor` (the one owner of the vaults), `work`
+//! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`. Edges: `actor` (the one owner of the vaults) and
+//! `handle` (the way to it), `work`
 //! (what workers do), `signals`, `dbus` and `journal` (what is said and asked), `runtime_folder`.
 
 pub mod actor;
 pub mod attempts;
 pub mod dbus;
+pub mod handle;
 pub mod holds;
 pub mod journal;
 pub mod runtime_folder;

@@ -21,9 +21,10 @@ use daemon_runtime::{
     sandbox::Rules,
 };
 use daemon_secrets::{
-    actor::{self, Actor, Handle, Which},
+    actor::Actor,
     attempts::ConnectionId,
     dbus::{secrets::Secrets, vault::Vault},
+    handle::{self, Handle, Which},
     journal,
     runtime_folder::RuntimeFolder,
     state::{Snapshot, State, Trouble},
@@ -58,7 +59,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         (profile, trouble)
     });
     let state = State::new(found, process.started_usec);
-    let (handle, inbox) = actor::channel(state.snapshot());
+    let (handle, inbox) = handle::channel(state.snapshot());
     let permits = Permits::default();
 
     // It listens before it takes its name: whoever sees the name finds the socket.

@@ -10,7 +10,7 @@ use dbus_interfaces::{
 use tokio::sync::watch;
 use zbus::{interface, object_server::SignalEmitter};
 
-use crate::actor::Handle;
+use crate::handle::Handle;
 
 /// The methods that wait for a disk or for daemon-secrets.
 const WAITS: &[&str] = &["ActivateProfile", "DeactivateProfile", "SetDefaultProfile", "Reconcile"];

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use zbus::{interface, object_server::SignalEmitter};
 
 use crate::{
-    actor::{Handle, Which},
+    handle::{Handle, Which},
     state::Snapshot,
 };
 

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use vault_store::Change;
 use zbus::{Type, interface};
 
-use crate::{actor::Handle, attempts::ConnectionId, work::Wish};
+use crate::{attempts::ConnectionId, handle::Handle, work::Wish};
 
 /// The methods that wait for a key or a disk.
 const WAITS: &[&str] = &["Create", "Unlock", "ChangePassphrase", "Delete", "SetSecret", "DeleteSecret"];
