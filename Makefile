@@ -20,15 +20,23 @@ root := $(DESTDIR)$(PREFIX)
 
 programs := sesame daemon-profile daemon-secrets
 services := $(patsubst systemd-user/%.in,%,$(wildcard systemd-user/org.*.service.in))
+units := $(patsubst systemd-user/%.in,%,$(wildcard systemd-user/open-sesame*.service.in)) \
+	$(notdir $(wildcard systemd-user/*.target))
 interfaces := $(notdir $(wildcard dbus-interfaces/*.xml))
 
 bin := $(root)/bin
 service := $(root)/share/dbus-1/services
+# A user's manager looks for units in the lib of the system's prefixes, and in the share of ~/.local.
+unit := $(root)/$(if $(filter %/.local,$(PREFIX)),share,lib)/systemd/user
 interface := $(root)/share/dbus-1/interfaces
 bash := $(root)/share/bash-completion/completions
 zsh := $(root)/share/zsh/site-functions
 fish := $(root)/share/fish/vendor_completions.d
 man := $(root)/share/man/man1
+
+# Writes the files $(1) into the folder $(2), with the place of the programs.
+fill = for name in $(1); do \
+	sed 's|@bindir@|$(PREFIX)/bin|' systemd-user/$$name.in >$(2)/$$name && chmod 644 $(2)/$$name || exit; done
 
 .PHONY: help build demo test install uninstall check-deps
 
@@ -53,11 +61,11 @@ test: check-deps
 	$(CARGO) test --locked --workspace --no-fail-fast
 
 install: build
-	install -d $(bin) $(service) $(interface) $(bash) $(zsh) $(fish) $(man)
+	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)
 	install -m 755 $(programs:%=$(BUILT)/%) $(bin)
-	for name in $(services); do \
-		sed 's|@bindir@|$(PREFIX)/bin|' systemd-user/$$name.in >$(service)/$$name && chmod 644 $(service)/$$name || exit; \
-	done
+	$(call fill,$(services),$(service))
+	$(call fill,$(filter %.service,$(units)),$(unit))
+	install -m 644 $(addprefix systemd-user/,$(filter %.target,$(units))) $(unit)
 	install -m 644 $(interfaces:%=dbus-interfaces/%) $(interface)
 	$(BUILT)/sesame completions bash >$(bash)/sesame
 	$(BUILT)/sesame completions zsh >$(zsh)/_sesame
@@ -65,5 +73,5 @@ install: build
 	$(BUILT)/examples/manual $(man)
 
 uninstall:
-	rm -f $(programs:%=$(bin)/%) $(services:%=$(service)/%) $(interfaces:%=$(interface)/%)
+	rm -f $(programs:%=$(bin)/%) $(services:%=$(service)/%) $(units:%=$(unit)/%) $(interfaces:%=$(interface)/%)
 	rm -f $(bash)/sesame $(zsh)/_sesame $(fish)/sesame.fish $(man)/sesame.1 $(man)/sesame-*.1

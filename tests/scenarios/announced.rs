@@ -24,6 +24,8 @@ pub fn add(suite: &mut Suite) {
 
 /// What the bus delivered to the caller itself from its call to the answer: signals as lines of words.
 async fn before_the_answer(recorder: &mut Recorder, name: &str, member: &str, argument: &str) -> Vec<String> {
+    // The hub has said what it had to say of earlier changes when it answers.
+    recorder.client.status().await;
     let before = recorder.position().await;
     let path = if name == profile::NAME { profile::PATH } else { secrets::PATH };
     let answer = recorder.client.call(name, path, member, &argument).await.unwrap();

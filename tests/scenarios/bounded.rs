@@ -100,12 +100,8 @@ async fn callers_that_go_away_leave_no_permit_behind(session: Session) {
     daemons.secrets.signal(rustix::process::Signal::CONT);
     let client = session.client().await;
     let hub = client.hub().await;
-    within_deadline("a permit", async {
-        while let Err(error) = hub.activate_profile("personal").await {
-            assert!(!format!("{error:?}").contains("LimitsExceeded"), "{error:?}");
-        }
-    })
-    .await;
+    // 160 calls were made, and 64 may wait.
+    within_deadline("a permit", async { while hub.activate_profile("personal").await.is_err() {} }).await;
 }
 
 async fn get_all_is_one_snapshot_3000_times(session: Session) {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use dbus_interfaces::{profile, secrets};
-use rustix::process::Signal;
-use session_tests::{home::Home, program, scenarios, sesame, session::Session, suite::Suite};
+use rustix::process::{Pid, Signal, kill_process};
+use session_tests::{bus::Kind, home::Home, program, scenarios, sesame, session::Session, suite::Suite};
 
 pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[]);
@@ -109,15 +109,14 @@ async fn five_where_a_daemon_hangs(session: Session) {
 }
 
 async fn five_where_the_bus_hangs(mut session: Session) {
-    session.bus.process().signal(Signal::STOP);
-    let bus = session.bus.process().pid();
-    if session.kind == session_tests::bus::Kind::DbusBroker {
-        // The launcher sleeps; the broker behind it is another process, which only its death would reach.
-        session.bus.process().signal(Signal::CONT);
+    // It runs: dbus-broker-launch starts the broker after itself.
+    session.client().await;
+    let mut bus = session.bus.process().pid();
+    if session.kind == Kind::DbusBroker {
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", bus.as_raw_pid())).unwrap();
-        let broker = children.split_whitespace().next().and_then(|pid| pid.parse().ok()).unwrap();
-        rustix::process::kill_process(rustix::process::Pid::from_raw(broker).unwrap(), Signal::STOP).unwrap();
+        bus = children.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().ok()?)).unwrap();
     }
+    kill_process(bus, Signal::STOP).unwrap();
     session.sesame(&["status", "--timeout", "0.3"]).await.stderr_of(5);
     session.sesame(&["lock", "--timeout", "0.3"]).await.stderr_of(5);
 }

@@ -54,6 +54,10 @@ async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session
         "bin/daemon-secrets",
         "share/dbus-1/services/org.opensesame.Profile.service",
         "share/dbus-1/services/org.opensesame.Secrets.service",
+        "lib/systemd/user/open-sesame-profile.service",
+        "lib/systemd/user/open-sesame-secrets.service",
+        "lib/systemd/user/open-sesame.target",
+        "lib/systemd/user/open-sesame-unlocked@.target",
         "share/dbus-1/interfaces/org.opensesame.Daemon.xml",
         "share/dbus-1/interfaces/org.opensesame.Profile.xml",
         "share/dbus-1/interfaces/org.opensesame.Secrets.xml",
@@ -71,7 +75,11 @@ async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains(&format!("Name={name}\n")), "{text}");
         assert!(text.contains(&format!("Exec=/opt/sesame/bin/{daemon}\n")), "{text}");
-        assert!(!text.contains('@') && !text.contains("SystemdService"), "{text}");
+        let unit = daemon.replace("daemon", "open-sesame");
+        assert!(text.contains(&format!("SystemdService={unit}.service\n")) && !text.contains("@bindir@"), "{text}");
+        let text = fs::read_to_string(prefix.join(format!("lib/systemd/user/{unit}.service"))).unwrap();
+        assert!(text.contains(&format!("ExecStart=/opt/sesame/bin/{daemon}\n")), "{text}");
+        assert!(text.contains(&format!("BusName={name}\n")) && !text.contains("@bindir@"), "{text}");
     }
     make("uninstall", &[("DESTDIR", image), ("PREFIX", "/opt/sesame")]);
     assert_eq!(every_file(&folder), BTreeSet::new());
@@ -95,10 +103,7 @@ async fn installed_activation_files_start_the_installed_daemons(session: Session
     session.run(&words).await.stdout_of_success();
     let text = session.run(&[sesame.to_str().unwrap(), "status"]).await.stdout_of_success();
     assert!(text.starts_with("Vaults:\n  personal  unlocked\n"), "{text}");
-    // Ended before their programs are removed.
-    let client = session.client().await;
-    drop(session);
-    client.connection.closed().await;
+    session.end().await;
 }
 
 async fn the_demo_shows_a_session_and_a_crash(session: Session) {

@@ -225,6 +225,7 @@ async fn init_starts_both_daemons(session: Session) {
     session.sesame_with_passphrase(&["init"]).await.stdout_of_success();
     let failure = session.sesame_with_passphrase(&["init", "work"]).await.stderr_of(1);
     assert!(failure.contains("profile add"), "{failure}");
+    session.end().await;
 }
 
 async fn status_starts_no_daemon(session: Session) {

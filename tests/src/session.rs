@@ -7,7 +7,11 @@ use std::{
 };
 
 use dbus_interfaces::{profile, secrets, vault::VaultProxy};
-use zbus::connection::Builder;
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+use zbus::{connection::Builder, fdo};
 
 use crate::{
     DEADLINE, PASSPHRASE,
@@ -160,12 +164,35 @@ impl Session {
         sesame::run(&self.home, Some(self.bus.address()), words, b"").await
     }
 
+    /// Ends the session, and waits for the daemons that its bus has started: they are no children of the test, and end
+    /// with the bus.
+    ///
+    /// # Panics
+    /// One of them does not end.
+    pub async fn end(self) {
+        let client = self.client().await;
+        let bus = fdo::DBusProxy::new(&client.connection).await.expect("a proxy of the bus");
+        let mut daemons = Vec::new();
+        for name in [profile::NAME, secrets::NAME] {
+            if let Ok(pid) = bus.get_connection_unix_process_id(name.try_into().expect("a bus name")).await {
+                let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+                daemons.push(pidfd_open(pid, PidfdFlags::empty()).expect("a pidfd of a daemon"));
+            }
+        }
+        drop(self.bus);
+        let deadline = DEADLINE.try_into().expect("a deadline for poll");
+        for daemon in daemons {
+            let ended = poll(&mut [PollFd::new(&daemon, PollFlags::IN)], Some(&deadline));
+            assert_eq!(ended, Ok(1), "a daemon that the bus has started does not end with it");
+        }
+    }
+
     /// Writes the activation files that `make install` would install, for the programs beside the tests.
+    /// A test that has used them closes with [`Session::end`].
     pub fn install_activation_files(&self) {
         for (name, daemon) in [(profile::NAME, "daemon-profile"), (secrets::NAME, "daemon-secrets")] {
             let exec = program(daemon);
-            // Ends with the bus that started it, whatever becomes of the test.
-            let text = format!("[D-BUS Service]\nName={name}\nExec=setpriv --pdeathsig KILL {}\n", exec.display());
+            let text = format!("[D-BUS Service]\nName={name}\nExec={}\n", exec.display());
             self.home.write(&format!("data/dbus-1/services/{name}.service"), text);
         }
     }
