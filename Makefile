@@ -29,6 +29,8 @@ service := $(root)/share/dbus-1/services
 # A user's manager looks for units in the lib of the system's prefixes, and in the share of ~/.local.
 unit := $(root)/$(if $(filter %/.local,$(PREFIX)),share,lib)/systemd/user
 interface := $(root)/share/dbus-1/interfaces
+# The journal reads catalogs of the whole system only.
+catalog := $(if $(filter /usr /usr/local,$(PREFIX)),$(root)/lib/systemd/catalog)
 bash := $(root)/share/bash-completion/completions
 zsh := $(root)/share/zsh/site-functions
 fish := $(root)/share/fish/vendor_completions.d
@@ -67,6 +69,11 @@ install: build
 	$(call fill,$(filter %.service,$(units)),$(unit))
 	install -m 644 $(addprefix systemd-user/,$(filter %.target,$(units))) $(unit)
 	install -m 644 $(interfaces:%=dbus-interfaces/%) $(interface)
+ifneq ($(catalog),)
+	install -d $(catalog)
+	install -m 644 systemd-user/open-sesame.catalog $(catalog)
+	[ -n "$(DESTDIR)" ] || ! command -v journalctl >/dev/null || journalctl --update-catalog
+endif
 	$(BUILT)/sesame completions bash >$(bash)/sesame
 	$(BUILT)/sesame completions zsh >$(zsh)/_sesame
 	$(BUILT)/sesame completions fish >$(fish)/sesame.fish
@@ -74,4 +81,8 @@ install: build
 
 uninstall:
 	rm -f $(programs:%=$(bin)/%) $(services:%=$(service)/%) $(units:%=$(unit)/%) $(interfaces:%=$(interface)/%)
+ifneq ($(catalog),)
+	rm -f $(catalog)/open-sesame.catalog
+	[ -n "$(DESTDIR)" ] || ! command -v journalctl >/dev/null || journalctl --update-catalog
+endif
 	rm -f $(bash)/sesame $(zsh)/_sesame $(fish)/sesame.fish $(man)/sesame.1 $(man)/sesame-*.1
