@@ -182,7 +182,7 @@ async fn a_reloaded_service_manager_still_tells_the_reason(session: UserSession)
     session.systemctl(&["daemon-reload"]).await;
     session.systemctl(&["daemon-reexec"]).await;
     let old = id_of_secrets(&session).await;
-    session.signal(SECRETS_UNIT, Signal::ABRT).await;
+    session.signal(SECRETS_UNIT, Signal::ABORT).await;
     let report = until_restarted(&session, &old).await;
     let reason = report.daemons["daemon-secrets"].reason.clone();
     assert!(matches!(reason.as_deref(), Some("signal:SIGABRT" | "core-dump:SIGABRT")), "{reason:?}");

@@ -7,6 +7,7 @@
 mod bus_away;
 mod crashed;
 mod hung;
+mod journal;
 mod reconciled;
 mod sandboxed;
 mod started;
@@ -52,6 +53,7 @@ fn all() -> Vec<Scenario> {
         bus_away::scenarios(),
         crashed::scenarios(),
         hung::scenarios(),
+        journal::scenarios(),
         reconciled::scenarios(),
         sandboxed::scenarios(),
         started::scenarios(),
