@@ -7,13 +7,16 @@ use std::{
     process::{Command, Stdio},
 };
 
-use dbus_interfaces::{profile, secrets};
+use dbus_interfaces::{events, profile, secrets};
 use session_tests::{home::Home, needs::Need, program, scenarios, session::Session, suite::Suite};
 
 pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_dbus_daemon(&[Need::Program("make")]);
         what_is_installed_lies_in_its_place_and_can_be_removed,
         installed_activation_files_start_the_installed_daemons,
+    );
+    scenarios!(suite.on_dbus_daemon(&[Need::Program("make"), Need::Program("journalctl")]);
+        a_system_wide_install_brings_a_catalog_that_the_journal_takes,
     );
     scenarios!(suite.on_dbus_daemon(&[Need::Program("dbus-run-session")]);
         the_demo_shows_a_session_and_a_crash,
@@ -83,6 +86,32 @@ async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session
     }
     make("uninstall", &[("DESTDIR", image), ("PREFIX", "/opt/sesame")]);
     assert_eq!(every_file(&folder), BTreeSet::new());
+}
+
+async fn a_system_wide_install_brings_a_catalog_that_the_journal_takes(session: Session) {
+    let folder = session.home.path().join("image");
+    let variables = [("DESTDIR", folder.to_str().unwrap()), ("PREFIX", "/usr")];
+    make("install", &variables);
+    fs::create_dir_all(folder.join("var/lib/systemd/catalog")).unwrap();
+    let journalctl = |words: &[&str]| {
+        let output = Command::new("journalctl").arg("--root").arg(&folder).args(words).output().unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && complaint.is_empty(), "{words:?}: {complaint}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    journalctl(&["--update-catalog"]);
+    let known = journalctl(&["--list-catalog"]);
+    assert!(known.contains(&format!("{} Open Sesame: A daemon is gone\n", events::DAEMON_LOST)), "{known}");
+
+    // What the program explains is what the journal shows, which keeps the places of a line's values.
+    for id in known.lines().map(|line| &line[..32]) {
+        let shown = journalctl(&["--dump-catalog", id]).replace('@', "");
+        let explained = session.sesame(&["doctor", "--explain", id]).await.stdout_of_success();
+        let (subject, text) = explained.split_once("\n\n").unwrap();
+        assert!(shown.contains(&format!("Subject: {subject}\n")) && shown.contains(text), "{shown}{explained}");
+    }
+    make("uninstall", &variables);
+    assert!(!folder.join("usr/lib/systemd/catalog/open-sesame.catalog").exists());
 }
 
 async fn installed_activation_files_start_the_installed_daemons(session: Session) {
