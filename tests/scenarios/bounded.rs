@@ -62,8 +62,8 @@ async fn ten_thousand_calls_at_once_are_answered_or_refused(session: Session) {
             }
             // Others lock while this one activates.
             Err("org.opensesame.Error.Locked") if member == "ActivateProfile" => {}
-            // daemon-secrets refused the hub.
-            Err("org.opensesame.Error.Unavailable" | "org.opensesame.Error.Unresponsive") => refused += 1,
+            // daemon-secrets refused the hub, or was too busy for its deadline.
+            Err("org.opensesame.Error.Unavailable" | "org.opensesame.Error.Unresponsive") => {}
             Err(error) => panic!("{member}: {error}"),
         }
     }

@@ -18,10 +18,15 @@ async fn stalled<F: Future<Output = ()>>(
     hub: &session_tests::process::Process,
     meanwhile: F,
 ) -> [dbus_interfaces::profile::Status; 2] {
-    hub.signal(Signal::STOP);
-    meanwhile.await;
     let client = session.client().await;
-    let proxy = client.hub().await;
+    let (proxy, secrets) = (client.hub().await, client.secrets().await);
+    hub.signal(Signal::STOP);
+    // Much that the hub must take in before it comes to what counts.
+    for _ in 0..50 {
+        secrets.deactivate("personal").await.unwrap();
+        secrets.activate("personal").await.unwrap();
+    }
+    meanwhile.await;
     let wake = async {
         // Sent once the question is on its way: a round trip on the same connection is behind it.
         client.owner("org.opensesame.Profile").await;
