@@ -22,6 +22,7 @@ use crate::{
     holds::Holds,
     journal, signals,
     state::{self, Change, State, Trouble},
+    units::Units,
     work::{self, Attempted, Stored, Wish},
 };
 
@@ -48,6 +49,7 @@ pub struct Actor {
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
     outbox: Outbox,
     name: OwnedUniqueName,
+    units: Option<Units>,
 }
 
 impl Actor {
@@ -66,7 +68,13 @@ impl Actor {
             done: mpsc::unbounded_channel(),
             outbox,
             name,
+            units: None,
         }
+    }
+
+    /// Has systemd know which vaults are active.
+    pub fn with_units(self, units: Option<Units>) -> Self {
+        Self { units, ..self }
     }
 
     /// Runs until nobody can send commands any more.
@@ -211,6 +219,8 @@ impl Actor {
     fn announce(&mut self, change: Option<Change>) -> bool {
         let Some(change) = change else { return false };
         self.inbox.snapshots.send_replace(Arc::clone(&change.snapshot));
+        let jobs = self.units.as_mut().map_or(vec![], |units| units.follow(&change.vaults));
+        jobs.into_iter().for_each(|job| self.outbox.send(job));
         match signals::messages(&self.name, &change) {
             Ok(messages) => messages.into_iter().for_each(|message| self.outbox.send(message)),
             Err(cause) => tracing::error!(%cause, "a change could not be announced"),

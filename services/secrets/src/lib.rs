@@ -1,6 +1,6 @@
 //! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`. Edges: `actor` (the one owner of the vaults) and
-//! `handle` (the way to it), `work`
-//! (what workers do), `signals`, `dbus` and `journal` (what is said and asked), `runtime_folder`.
+//! `handle` (the way to it), `work` (what workers do), `signals`, `dbus`, `units` and `journal` (what is said and
+//! asked), `runtime_folder`.
 
 pub mod actor;
 pub mod attempts;
@@ -11,4 +11,5 @@ pub mod journal;
 pub mod runtime_folder;
 pub mod signals;
 pub mod state;
+pub mod units;
 pub mod work;

@@ -28,6 +28,7 @@ use daemon_secrets::{
     journal,
     runtime_folder::RuntimeFolder,
     state::{Snapshot, State, Trouble},
+    units::Units,
 };
 use dbus_interfaces::{places, secrets, vault};
 use private_socket::{Listener, Peer};
@@ -51,7 +52,9 @@ fn rules() -> Result<Rules, Failure> {
 }
 
 async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure> {
-    let _folder = RuntimeFolder::take(&places::runtime_folder()?)?;
+    let folder = places::runtime_folder()?;
+    let _taken = RuntimeFolder::take(&folder)?;
+    let units = Units::begin(&folder, &process.id)?;
     let store = Store::open(&places::vaults_folder()?)?;
     let found = store.list()?.into_iter().map(|(profile, flaw)| {
         let trouble = flaw.map(|flaw| Trouble::Corrupt(flaw.to_string()));
@@ -70,7 +73,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     .await?;
     let name = connection.unique_name().cloned().ok_or(bus::BusError::Lost)?;
     let actor = Actor::new(state, Arc::new(store), inbox, Outbox::new(connection.clone()), name);
-    tokio::spawn(actor.run());
+    tokio::spawn(actor.with_units(units).run());
     let private = listener.serve(
         ObjectPath::from_static_str_unchecked(vault::PATH),
         private_interface(handle.clone(), permits),
