@@ -90,8 +90,8 @@ impl Actor {
     pub async fn run(mut self) {
         loop {
             let deadline = self.calls.next_deadline().into_iter().chain(self.reason_due).min();
+            // Fair: a flood of signals must not keep the calls waiting. `catch_up` keeps the order.
             tokio::select! {
-                biased;
                 message = self.stream.next() => match message {
                     Some(Ok(message)) => self.hear(&message),
                     Some(Err(_)) => {}
