@@ -1,7 +1,8 @@
 # Builds, shows, tests and installs Open Sesame.
 #
 #   make demo       a session of its own, from the first vault to a crash
-#   make test       formatting, lints, every test
+#   make test       formatting, lints, every test but those below
+#   make test-systemd  the scenarios under a real user's service manager (root; two minutes)
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev)
 #   make uninstall  with the same PREFIX and DESTDIR
 
@@ -40,7 +41,7 @@ man := $(root)/share/man/man1
 fill = for name in $(1); do \
 	sed 's|@bindir@|$(PREFIX)/bin|' systemd-user/$$name.in >$(2)/$$name && chmod 644 $(2)/$$name || exit; done
 
-.PHONY: help build demo test install uninstall check-deps
+.PHONY: help build demo test test-systemd install uninstall check-deps
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -61,6 +62,14 @@ test: check-deps
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) build --locked --workspace
 	$(CARGO) test --locked --workspace --no-fail-fast
+
+# Root makes the sessions, which are an ordinary user's. What cannot run says so by name, as ignored.
+test-systemd:
+	@tests/check-deps test-systemd
+	$(CARGO) clippy --locked -p session-tests --test supervised -- -D warnings
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) build --locked -p sesame --example manual
+	timeout --kill-after=10 900 $(CARGO) test --locked -p session-tests --test supervised
 
 install: build
 	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)
