@@ -53,12 +53,17 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// An actor for `hub` on `connection`, which subscribes before it asks who is there.
+    /// An actor for `hub` on `connection`, whose unique name is `name`, which subscribes before it asks who is there.
     ///
     /// # Errors
-    /// The connection is not one to a bus.
-    pub fn new(connection: &Connection, hub: Hub, inbox: Inbox, default_file: PathBuf) -> zbus::Result<Self> {
-        let name = connection.unique_name().cloned().ok_or(zbus::Error::InvalidReply)?;
+    /// A message cannot be composed.
+    pub fn new(
+        connection: &Connection,
+        name: OwnedUniqueName,
+        hub: Hub,
+        inbox: Inbox,
+        default_file: PathBuf,
+    ) -> zbus::Result<Self> {
         let mut actor = Self {
             hub,
             inbox,
@@ -357,3 +362,6 @@ impl Actor {
         self.outbox.then(answer);
     }
 }
+
+#[cfg(test)]
+mod tests;

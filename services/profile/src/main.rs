@@ -45,7 +45,8 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     let (handle, inbox) = handle::channel(hub.report());
     let connection =
         bus::connect(&process, |builder| builder.serve_at(profile::PATH, Profile::admitted(handle.clone()))).await?;
-    let actor = Actor::new(&connection, hub, inbox, default_file)?;
+    let name = connection.unique_name().cloned().ok_or(bus::BusError::Lost)?;
+    let actor = Actor::new(&connection, name, hub, inbox, default_file)?;
     tokio::spawn(actor.run());
     let (asked, told, configured) = (handle.clone(), handle.clone(), handle.clone());
     #[cfg(debug_assertions)]
