@@ -20,7 +20,7 @@ pub const PATH: &str = "/probe";
 pub const INTERFACE: &str = "org.opensesame.Probe";
 
 /// Within this an honest caller has its answer, and what is to happen has happened.
-pub const SOON: Duration = Duration::from_secs(2);
+pub const SOON: Duration = Duration::from_secs(5);
 
 /// What the interface saw.
 #[derive(Debug)]
