@@ -24,15 +24,17 @@ mkdir -p "$group/shell"
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /var/log
 mkdir -p "$home" /run/systemd/system /run/systemd/journal /run/systemd/journald.conf.d \
-  "$runtime/systemd/user" /var/log/journal
+  "$runtime" /var/log/journal
 cp -r "$installed" "$home/.local"
 touch /run/systemd/journal/flushed
 printf '[Journal]\nAudit=no\nReadKMsg=no\nForwardToWall=no\nForwardToSyslog=no\nRateLimitBurst=0\n' \
   >/run/systemd/journald.conf.d/quiet.conf
 { cat /etc/passwd; echo "sesame-test:x:$uid:$uid::$home:/bin/sh"; } >/run/passwd
 mount --bind /run/passwd /etc/passwd
-cp "$bus_unit" "$runtime/systemd/user/dbus.service"
-sed -i '/^Alias=/d' "$runtime/systemd/user/dbus.service"
+# The user's own folder goes before /etc/systemd/user, where a distribution links the bus that it prefers.
+units=$home/.config/systemd/user
+mkdir -p "$units"
+sed '/^Alias=/d' "$bus_unit" >"$units/dbus.service"
 chmod 700 "$home" "$runtime"
 chown -R "$uid:$uid" "$group" "$home" "$runtime"
 

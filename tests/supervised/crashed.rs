@@ -79,7 +79,7 @@ async fn a_daemon_secrets_that_is_told_to_end_by_somebody_else_is_restarted(sess
     let mut recorder = session.recorder().await;
     session.signal(SECRETS_UNIT, Signal::TERM).await;
     let report = until_restarted(&session, &old).await;
-    assert!(report.locked && report.vaults.values().all(|vault| vault.locked), "{report:?}");
+    assert_all_locked_again(&report);
     assert_eq!(report.daemons["daemon-secrets"].reason.as_deref(), Some("exit-code:0"));
     let signals = recorder.signals("Profile").await;
     let lost = format!("DaemonLost daemon-secrets {old} exit-code:0");
@@ -115,7 +115,8 @@ async fn a_death_while_the_hub_is_stopped_is_told_when_it_wakes(session: UserSes
     let report = until_restarted(&session, &old).await;
     assert_all_locked_again(&report);
     let signals = recorder.signals("Profile").await;
-    for begin in [format!("DaemonLost daemon-secrets {old} "), format!("DaemonRestarted daemon-secrets {old} ")] {
+    let lost = format!("DaemonLost daemon-secrets {old} signal:SIGKILL");
+    for begin in [lost, format!("DaemonRestarted daemon-secrets {old} ")] {
         assert_eq!(signals.iter().filter(|line| line.starts_with(&begin)).count(), 1, "{begin}: {signals:#?}");
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     peers::{DaemonName, State},
     signals,
     stream::{self, Grievances, Heard, Owners},
+    units::UnitFacts,
 };
 
 /// The actor.
@@ -40,6 +41,8 @@ pub struct Actor {
     // Who wants a reconciliation before daemon-secrets has said who it is.
     early: Vec<Waiter<bool>>,
     tick: u64,
+    // What the service manager's signals say of daemon-secrets' unit.
+    unit: UnitFacts,
     // A change that came while the unit was being read: the reading may be older than it.
     reread_unit: bool,
     // When a loss that systemd did not explain is told without its reason.
@@ -75,6 +78,7 @@ impl Actor {
             calls: Calls::default(),
             early: Vec::new(),
             tick: 0,
+            unit: UnitFacts::default(),
             reread_unit: false,
             reason_due: None,
             last_heard: Instant::now(),
@@ -130,7 +134,12 @@ impl Actor {
         match stream::decode(message, &self.owners) {
             Heard::OwnerChanged(owner) => self.set_owner(owner),
             Heard::ManagerChanged(manager) => self.set_manager(manager),
-            Heard::UnitChanged => self.read_unit(DaemonName::Secrets),
+            Heard::Unit { said, is_whole } => {
+                said.update(&mut self.unit);
+                if is_whole {
+                    self.unit_changed();
+                }
+            }
             Heard::Vaults(vaults) => {
                 self.sign_of_life();
                 self.apply(Event::Announced(vaults));
@@ -220,6 +229,15 @@ impl Actor {
             self.read_unit(DaemonName::Profile);
             self.read_unit(DaemonName::Secrets);
         }
+    }
+
+    /// What the signals said is kept, since a restart erases it before a slow hub has read it; and the unit is read
+    /// again, since a signal may tell of a state that passes.
+    fn unit_changed(&mut self) {
+        // A unit that changes is loaded; that never changes and is not told.
+        let facts = UnitFacts { load_state: "loaded".into(), ..self.unit.clone() };
+        self.apply(Event::UnitRead(DaemonName::Secrets, facts));
+        self.read_unit(DaemonName::Secrets);
     }
 
     fn unit_read(&mut self, unit: DaemonName, answer: &Message) {

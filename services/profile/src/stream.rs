@@ -23,8 +23,14 @@ pub enum Heard {
     OwnerChanged(Option<OwnedUniqueName>),
     /// The service manager's name has this owner now.
     ManagerChanged(Option<OwnedUniqueName>),
-    /// The service manager says that something changed about daemon-secrets' unit.
-    UnitChanged,
+    /// The service manager says something of daemon-secrets' unit. It tells of the service first and of the unit last,
+    /// and only then `is_whole`.
+    Unit {
+        /// What it says.
+        said: UnitProperties,
+        /// Whether the state that this belongs to is told completely now.
+        is_whole: bool,
+    },
     /// The owner states its vaults.
     Vaults(BTreeMap<ProfileName, VaultState>),
     /// The owner announces a run.
@@ -70,7 +76,7 @@ fn signal(message: &Message, owners: &Owners) -> Heard {
     }
     let is = |owner: &Option<OwnedUniqueName>| owner.as_ref().is_some_and(|owner| owner.as_str() == sender.as_str());
     if is(&owners.manager) {
-        return Heard::UnitChanged;
+        return unit_changed(message);
     }
     if !is(&owners.secrets) {
         return Heard::Forged { sender: sender.to_string(), member: member.to_string() };
@@ -140,11 +146,11 @@ pub fn introduction(answer: &Message) -> Option<Introduction> {
     Some(Introduction { id: said.id, started_usec: said.started_usec, sandbox: said.sandbox })
 }
 
-/// The properties of a unit that the hub keeps. A systemd that lacks one says nothing by it.
-#[derive(Default, Deserialize, Type)]
+/// The properties of a unit that the hub keeps. What is absent is not said.
+#[derive(Debug, Default, Deserialize, Type)]
 #[serde(rename_all = "PascalCase", default)]
 #[zbus(signature = "a{sv}")]
-struct UnitProperties {
+pub struct UnitProperties {
     #[serde(with = "as_variant::optional")]
     load_state: Option<String>,
     #[serde(with = "as_variant::optional")]
@@ -163,19 +169,39 @@ struct UnitProperties {
     restarts: Option<u32>,
 }
 
+impl UnitProperties {
+    /// Brings `facts` up to date.
+    pub fn update(self, facts: &mut UnitFacts) {
+        fn set<T>(fact: &mut T, said: Option<T>) {
+            if let Some(said) = said {
+                *fact = said;
+            }
+        }
+        let invocation = self.invocation.map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect());
+        set(&mut facts.load_state, self.load_state);
+        set(&mut facts.active_state, self.active_state);
+        set(&mut facts.sub_state, self.sub_state);
+        set(&mut facts.invocation, invocation);
+        set(&mut facts.result, self.result);
+        set(&mut facts.exec_code, self.exec_main_code);
+        set(&mut facts.exec_status, self.exec_main_status);
+        set(&mut facts.restarts, self.restarts);
+    }
+}
+
 /// What the service manager knows of a unit; `None` where the answer is none.
 pub fn unit(answer: &Message) -> Option<UnitFacts> {
     let said: UnitProperties = answer.body().deserialize().ok()?;
-    Some(UnitFacts {
-        load_state: said.load_state.unwrap_or_default(),
-        active_state: said.active_state.unwrap_or_default(),
-        sub_state: said.sub_state.unwrap_or_default(),
-        invocation: said.invocation.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect(),
-        result: said.result.unwrap_or_default(),
-        exec_code: said.exec_main_code.unwrap_or_default(),
-        exec_status: said.exec_main_status.unwrap_or_default(),
-        restarts: said.restarts.unwrap_or_default(),
-    })
+    let mut facts = UnitFacts::default();
+    said.update(&mut facts);
+    Some(facts)
+}
+
+fn unit_changed(message: &Message) -> Heard {
+    match message.body().deserialize::<(&str, UnitProperties, Vec<&str>)>() {
+        Ok((interface, said, _)) => Heard::Unit { said, is_whole: interface == "org.freedesktop.systemd1.Unit" },
+        Err(_) => Heard::Other,
+    }
 }
 
 /// Logs forged signals, one line in ten seconds.

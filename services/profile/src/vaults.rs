@@ -8,6 +8,8 @@ use dbus_interfaces::{ProfileName, secrets::VaultState};
 const DAEMON_LOST: &str = "daemon-lost";
 /// The same, once a new run of the daemon has reported.
 const DAEMON_RESTARTED: &str = "daemon-restarted";
+/// The reason of a vault that its daemon locked because it was going to end.
+const DAEMON_STOPPED: &str = "daemon-stopped";
 /// What a fresh daemon says of every vault.
 const NEVER_UNLOCKED: &str = "never-unlocked";
 
@@ -27,7 +29,7 @@ pub enum Source {
 pub struct Vaults {
     rows: BTreeMap<ProfileName, VaultState>,
     source: Source,
-    // Unlocked when their daemon was lost. A fresh daemon knows nothing of that; the user wants to.
+    // Unlocked when their daemon was lost, or just before. A fresh daemon knows nothing of that; the user wants to.
     robbed: BTreeSet<ProfileName>,
 }
 
@@ -76,6 +78,8 @@ impl Vaults {
             return;
         }
         self.source = Source::Assumption;
+        let stopped = self.rows.iter().filter(|(_, row)| row.reason == DAEMON_STOPPED);
+        self.robbed.extend(stopped.map(|(profile, _)| profile.clone()));
         for (profile, row) in self.rows.iter_mut().filter(|(_, row)| !row.locked) {
             self.robbed.insert(profile.clone());
             row.locked = true;
@@ -140,6 +144,16 @@ mod tests {
         vaults.report(stated(&[("personal", false, "user"), ("work", true, "never-unlocked")]));
         vaults.report(fresh);
         assert_eq!(reason(&vaults, "personal"), "never-unlocked");
+    }
+
+    #[test]
+    fn a_daemon_that_locks_before_it_ends_is_remembered_too() {
+        let mut vaults = Vaults::default();
+        vaults.report(stated(&[("personal", true, "daemon-stopped"), ("work", true, "user")]));
+        vaults.lose(9);
+        assert_eq!(reason(&vaults, "personal"), "daemon-stopped");
+        vaults.report(stated(&[("personal", true, "never-unlocked"), ("work", true, "never-unlocked")]));
+        assert_eq!((reason(&vaults, "personal"), reason(&vaults, "work")), ("daemon-restarted", "never-unlocked"));
     }
 
     #[test]

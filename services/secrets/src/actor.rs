@@ -21,7 +21,7 @@ use crate::{
     handle::{Attempt, Command, Inbox, Waiter, Which},
     holds::Holds,
     journal, signals,
-    state::{self, Change, State, Trouble},
+    state::{self, Change, Reason, State, Trouble},
     units::Units,
     work::{self, Attempted, Stored, Wish},
 };
@@ -141,15 +141,19 @@ impl Actor {
     }
 
     fn lock(&mut self, which: Which, waiter: Waiter<Vec<String>>) {
+        let reason = match which {
+            Which::One(_) | Which::All => Reason::User,
+            Which::AllAtTheEnd => Reason::DaemonStopped,
+        };
         let profiles = match which {
             Which::One(profile) => match self.state.must_exist(&profile) {
                 Ok(()) => vec![profile],
                 Err(error) => return answer(waiter, Err(error)),
             },
-            Which::All => self.state.profiles().cloned().collect(),
+            Which::All | Which::AllAtTheEnd => self.state.profiles().cloned().collect(),
         };
         self.overrule_unlocks(&profiles);
-        let change = self.state.lock(profiles.iter().cloned(), clock::now_usec());
+        let change = self.state.lock(profiles.iter().cloned(), reason, clock::now_usec());
         let locked = change.iter().flat_map(|change| &change.vaults).map(|vault| vault.profile.to_string()).collect();
         self.announce(change);
         for profile in &profiles {

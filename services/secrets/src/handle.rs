@@ -20,6 +20,8 @@ pub enum Which {
     One(ProfileName),
     /// Every one.
     All,
+    /// Every one, because the daemon ends.
+    AllAtTheEnd,
 }
 
 /// What the interfaces want.

@@ -124,7 +124,7 @@ fn private_interface(handle: Handle, permits: Permits) -> impl Fn(Peer) -> Admit
 
 /// Keys do not wait for the kernel to clear the process's pages, and a write in progress is brought to its end.
 async fn lock_before_the_end(handle: &Handle) {
-    let locked = tokio::time::timeout(END_DEADLINE, handle.lock(Which::All)).await;
+    let locked = tokio::time::timeout(END_DEADLINE, handle.lock(Which::AllAtTheEnd)).await;
     if locked.is_err() {
         tracing::warn!("a worker did not end in time; what it was writing is as it was or as it will be, whole");
     }

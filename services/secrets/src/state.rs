@@ -21,6 +21,8 @@ pub enum Reason {
     User,
     /// Its secrets are no longer served.
     Deactivated,
+    /// This daemon ends, and its keys before it.
+    DaemonStopped,
 }
 
 impl Reason {
@@ -32,6 +34,7 @@ impl Reason {
             Self::Deleted => "deleted",
             Self::User => "user",
             Self::Deactivated => "deactivated",
+            Self::DaemonStopped => "daemon-stopped",
         }
     }
 }
@@ -215,11 +218,16 @@ impl State {
     }
 
     /// Locks those of `profiles` that are unlocked.
-    pub fn lock(&mut self, profiles: impl IntoIterator<Item = ProfileName>, now_usec: u64) -> Option<Change> {
+    pub fn lock(
+        &mut self,
+        profiles: impl IntoIterator<Item = ProfileName>,
+        reason: Reason,
+        now_usec: u64,
+    ) -> Option<Change> {
         let mut locked = Vec::new();
         for profile in profiles {
             if let Some(row) = self.rows.get_mut(&profile).filter(|row| !row.locked) {
-                *row = Row { trouble: row.trouble.take(), ..Row::locked(Reason::User, now_usec) };
+                *row = Row { trouble: row.trouble.take(), ..Row::locked(reason, now_usec) };
                 locked.push(profile);
             }
         }
@@ -316,8 +324,8 @@ mod tests {
         assert_eq!(told(&state.unlock(&name("work"), 2)), [("work".into(), false, true, "user")]);
         assert_eq!(state.must_serve(&name("work")), Ok(()));
         assert_eq!(state.unlock(&name("work"), 3), None, "at once, and no news");
-        assert_eq!(told(&state.lock([name("work")], 4)), [("work".into(), true, false, "user")]);
-        assert_eq!(state.lock([name("work")], 5), None);
+        assert_eq!(told(&state.lock([name("work")], Reason::User, 4)), [("work".into(), true, false, "user")]);
+        assert_eq!(state.lock([name("work")], Reason::User, 5), None);
         assert_eq!(state.snapshot().vaults["work"].since_usec, 4);
     }
 
@@ -341,7 +349,7 @@ mod tests {
         state.unlock(&name("work"), 2);
         state.unlock(&name("personal"), 3);
         let before = state.snapshot().generation;
-        let change = state.lock([name("personal"), name("work")], 4);
+        let change = state.lock([name("personal"), name("work")], Reason::User, 4);
         assert_eq!(told(&change).len(), 2);
         assert_eq!(change.unwrap().snapshot.generation, before + 1);
     }

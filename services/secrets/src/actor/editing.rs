@@ -9,6 +9,7 @@ use vault_store::{Change as Edit, OpenVault};
 use super::{Actor, Done, answer};
 use crate::{
     handle::Waiter,
+    state::Reason,
     work::{self, Stored},
 };
 
@@ -88,7 +89,7 @@ impl Actor {
             None => {}
             Some(None) => {
                 tracing::error!(%profile, "the open vault of {profile} could not be changed in memory; it is locked");
-                let change = self.state.lock([profile.clone()], clock::now_usec());
+                let change = self.state.lock([profile.clone()], Reason::User, clock::now_usec());
                 self.announce(change);
                 self.close(profile);
             }
