@@ -19,6 +19,7 @@ pub fn scenarios() -> Vec<Scenario> {
         daemon_secrets_cannot_write_outside_of_its_folders,
         daemon_profile_cannot_write_outside_of_its_folder,
         no_daemon_reaches_a_tcp_port,
+        less_than_the_whole_sandbox_is_fatal_where_that_is_required,
     )
 }
 
@@ -83,5 +84,19 @@ async fn no_daemon_reaches_a_tcp_port(session: UserSession) {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && text.contains("ermission denied"), "{daemon}: {text}");
         assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "{daemon}");
+    }
+}
+
+/// A bus with an abstract address needs one scope left out, so that the sandbox is not whole.
+async fn less_than_the_whole_sandbox_is_fatal_where_that_is_required(session: UserSession) {
+    for (wish, sentence) in [("best-effort", "no session bus"), ("required", "what this system enforces is: partial")] {
+        session.write(".config/open-sesame/config.toml", &format!("sandbox = \"{wish}\"\n"));
+        for daemon in ["daemon-profile", "daemon-secrets"] {
+            let mut command = session.by_hand(daemon);
+            command.env("DBUS_SESSION_BUS_ADDRESS", "unix:abstract=nobody-listens-here");
+            let output = command.output().await.unwrap();
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && text.contains(sentence), "{daemon}: {text}");
+        }
     }
 }

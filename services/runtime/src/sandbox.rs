@@ -152,6 +152,16 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs,
+        net::TcpListener,
+        os::{
+            linux::net::SocketAddrExt,
+            unix::net::{SocketAddr, UnixListener, UnixStream},
+        },
+        thread,
+    };
+
     use super::*;
 
     #[test]
@@ -165,24 +175,29 @@ mod tests {
 
     /// In a thread of its own: the sandbox stays for as long as the thread does.
     #[test]
-    fn only_the_granted_folders_are_written() {
+    fn only_what_is_granted_is_written_and_reached() {
         let home = tempfile::tempdir().unwrap();
         let (inside, outside) = (home.path().join("inside"), home.path().join("outside"));
         make_folder(&inside).unwrap();
         make_folder(&outside).unwrap();
+        let address = SocketAddr::from_abstract_name(outside.as_os_str().as_encoded_bytes()).unwrap();
+        let _abstract_socket = UnixListener::bind_addr(&address).unwrap();
         let rules = Rules { writable: vec![inside.clone()], ..Rules::default() };
-        let refused = std::thread::spawn(move || {
+        let refused = thread::spawn(move || {
             let sandbox = enforce(&rules).unwrap();
-            std::fs::write(inside.join("new"), "x").unwrap();
-            std::fs::rename(inside.join("new"), inside.join("file")).unwrap();
-            let refused = std::fs::write(outside.join("file"), "x").is_err();
-            let tcp = std::net::TcpListener::bind("127.0.0.1:0").is_err();
-            (sandbox, refused, tcp)
+            fs::write(inside.join("new"), "x").unwrap();
+            fs::rename(inside.join("new"), inside.join("file")).unwrap();
+            let write = fs::write(outside.join("file"), "x").is_err();
+            let tcp = TcpListener::bind("127.0.0.1:0").is_err();
+            let abstract_socket = UnixStream::connect_addr(&address).is_err();
+            (sandbox, write, tcp, abstract_socket)
         });
         match refused.join().unwrap() {
-            (Sandbox::None, refused, tcp) => assert_eq!((refused, tcp), (false, false), "nothing is claimed"),
-            (Sandbox::Partial, refused, _) => assert!(refused),
-            (Sandbox::Full, refused, tcp) => assert!(refused && tcp),
+            (Sandbox::None, write, tcp, abstract_socket) => {
+                assert!(!write && !tcp && !abstract_socket, "nothing is claimed")
+            }
+            (Sandbox::Partial, write, ..) => assert!(write),
+            (Sandbox::Full, write, tcp, abstract_socket) => assert!(write && tcp && abstract_socket),
         }
     }
 }
