@@ -1,0 +1,151 @@
+//! Lives and deaths as the hub hears of them, in the orders in which they happen.
+
+use super::*;
+
+const SECRETS: DaemonName = DaemonName::Secrets;
+
+fn run(id: &str) -> Introduction {
+    Introduction { id: id.into(), started_usec: 1, sandbox: "none".into() }
+}
+
+fn lost(id: &str, reason: &str) -> PeerChange {
+    PeerChange::Lost { name: SECRETS, id: id.into(), reason: reason.into() }
+}
+
+fn unit(invocation: &str, active: &str, sub: &str, result: &str) -> UnitFacts {
+    UnitFacts {
+        load_state: "loaded".into(),
+        active_state: active.into(),
+        sub_state: sub.into(),
+        invocation: invocation.into(),
+        result: result.into(),
+        exec_status: 9,
+        restarts: 3,
+        ..UnitFacts::default()
+    }
+}
+
+fn running() -> DaemonTracker {
+    let mut peers = DaemonTracker::new(0);
+    peers.introduce(SECRETS, run("a"), 1);
+    peers.read_unit(SECRETS, unit("a", "active", "running", "success"), 2);
+    peers
+}
+
+fn changed(state: State, id: &str, reason: &str) -> PeerChange {
+    PeerChange::Changed { name: SECRETS, state, id: id.into(), reason: reason.into() }
+}
+
+#[test]
+fn the_first_run_is_no_restart() {
+    let mut peers = DaemonTracker::new(0);
+    assert_eq!(peers.introduce(SECRETS, run("a"), 1), [changed(State::Running, "a", "")]);
+    assert_eq!(peers.introduce(SECRETS, run("a"), 2), [], "the same run twice is no news");
+}
+
+#[test]
+fn a_new_id_after_a_loss_is_a_crash_restart() {
+    let mut peers = DaemonTracker::new(0);
+    peers.introduce(SECRETS, run("a"), 1);
+    assert_eq!(peers.lose(SECRETS, 2), [changed(State::Lost, "a", "unknown")]);
+    assert_eq!(peers.explain_by_now(SECRETS, 3), [lost("a", "unknown")]);
+    assert_eq!(peers.explain_by_now(SECRETS, 4), [], "lost once");
+    let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
+    assert_eq!(peers.introduce(SECRETS, run("b"), 4), [restarted, changed(State::Running, "b", "unknown")]);
+    assert_eq!(peers.row(SECRETS).reason.as_deref(), Some("unknown"), "kept while it runs");
+}
+
+#[test]
+fn a_restart_whose_loss_was_not_seen_is_still_one() {
+    let mut peers = DaemonTracker::new(0);
+    peers.introduce(SECRETS, run("a"), 1);
+    let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
+    assert_eq!(peers.introduce(SECRETS, run("b"), 4), [restarted, changed(State::Running, "b", "")]);
+}
+
+#[test]
+fn a_hang_ends_with_the_first_sign_of_life() {
+    let mut peers = DaemonTracker::new(0);
+    peers.introduce(SECRETS, run("a"), 1);
+    assert_eq!(peers.heard(SECRETS, 2), None);
+    assert_eq!(peers.unanswered(SECRETS, 3), Some(changed(State::Unresponsive, "a", "")));
+    assert_eq!(peers.unanswered(SECRETS, 4), None);
+    assert_eq!(peers.since_usec(SECRETS), 3);
+    assert_eq!(peers.heard(SECRETS, 5), Some(changed(State::Running, "a", "")));
+}
+
+#[test]
+fn a_dead_process_has_no_pid_and_no_sandbox() {
+    let mut peers = DaemonTracker::new(0);
+    peers.introduce(SECRETS, run("a"), 1);
+    peers.set_pid(SECRETS, 42);
+    assert_eq!((peers.row(SECRETS).pid, peers.row(SECRETS).sandbox.as_deref()), (Some(42), Some("none")));
+    peers.lose(SECRETS, 2);
+    assert_eq!((peers.row(SECRETS).pid, peers.row(SECRETS).sandbox), (None, None));
+    assert_eq!(peers.row(SECRETS).id.as_deref(), Some("a"), "the journal is searched by it");
+}
+
+#[test]
+fn systemds_reason_is_told_once_and_kept() {
+    let mut peers = running();
+    peers.lose(SECRETS, 3);
+    assert_eq!(peers.read_unit(SECRETS, unit("a", "active", "running", "success"), 4), [], "too early");
+    assert_eq!(peers.read_unit(SECRETS, unit("a", "failed", "failed", "signal"), 4), [], "passes at every crash");
+    let restarting = unit("a", "activating", "auto-restart", "signal");
+    let reason = "signal:SIGKILL";
+    let told = peers.read_unit(SECRETS, restarting.clone(), 5);
+    assert_eq!(told, [changed(State::Lost, "a", reason), lost("a", reason)]);
+    assert_eq!(peers.read_unit(SECRETS, restarting, 6), []);
+    assert_eq!(peers.explain_by_now(SECRETS, 7), []);
+    peers.read_unit(SECRETS, unit("b", "activating", "start", "success"), 8);
+    let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
+    assert_eq!(peers.introduce(SECRETS, run("b"), 9), [restarted, changed(State::Running, "b", reason)]);
+}
+
+#[test]
+fn a_stop_is_no_crash_even_when_a_start_follows_at_once() {
+    let mut peers = running();
+    peers.read_unit(SECRETS, unit("a", "deactivating", "stop-sigterm", "success"), 3);
+    peers.lose(SECRETS, 4);
+    let told = peers.introduce(SECRETS, run("b"), 5);
+    assert_eq!(told, [changed(State::Stopped, "a", "stopped"), changed(State::Running, "b", "stopped")]);
+}
+
+#[test]
+fn a_stop_is_believed_when_nothing_follows() {
+    let mut peers = running();
+    peers.lose(SECRETS, 3);
+    assert_eq!(peers.read_unit(SECRETS, unit("a", "inactive", "dead", "success"), 4), []);
+    assert_eq!(peers.explain_by_now(SECRETS, 5), [changed(State::Stopped, "a", "stopped")]);
+}
+
+#[test]
+fn systemd_gives_up_after_the_reason_was_told() {
+    let mut peers = running();
+    peers.lose(SECRETS, 3);
+    peers.read_unit(SECRETS, unit("a", "activating", "auto-restart", "signal"), 4);
+    let given_up = peers.read_unit(SECRETS, unit("a", "failed", "failed", "signal"), 5);
+    assert_eq!(given_up, [changed(State::Failed, "a", "signal:SIGKILL")]);
+    let row = peers.row(SECRETS);
+    assert_eq!((row.restarts, row.unit.as_deref()), (Some(3), Some("open-sesame-secrets.service")));
+    let reset = peers.read_unit(SECRETS, unit("a", "inactive", "dead", "success"), 6);
+    assert_eq!(reset, [changed(State::Stopped, "a", "signal:SIGKILL")]);
+}
+
+#[test]
+fn a_run_by_hand_is_not_explained_by_a_unit_of_the_same_name() {
+    let mut peers = DaemonTracker::new(0);
+    peers.read_unit(SECRETS, unit("other", "inactive", "dead", "success"), 1);
+    peers.introduce(SECRETS, run("a"), 2);
+    peers.lose(SECRETS, 3);
+    peers.read_unit(SECRETS, unit("other", "inactive", "dead", "success"), 4);
+    assert_eq!(peers.explain_by_now(SECRETS, 5), [lost("a", "unknown")]);
+    assert_eq!(peers.row(SECRETS).unit, None);
+}
+
+#[test]
+fn a_unit_that_failed_before_it_was_ever_seen_is_failed() {
+    let mut peers = DaemonTracker::new(0);
+    let told = peers.read_unit(SECRETS, unit("x", "failed", "failed", "exit-code"), 1);
+    assert_eq!(told, [changed(State::Failed, "", "exit-code:9")]);
+}
