@@ -146,7 +146,9 @@ impl Actor {
             }
             Heard::Started { id } => {
                 self.sign_of_life();
-                if self.hub.report().daemons["daemon-secrets"].id.as_ref() != Some(&id) {
+                let known = self.hub.report().daemons["daemon-secrets"].id.as_ref() == Some(&id);
+                // Its introduction is asked for as soon as it owns its name, which is just before it announces itself.
+                if !known && !self.calls.is_introducing() {
                     self.ask_introduction();
                 }
             }

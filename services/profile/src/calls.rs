@@ -109,6 +109,11 @@ impl Calls {
         self.waiting.values().any(|(call, _)| matches!(call, Call::Probe | Call::Introduction))
     }
 
+    /// Whether daemon-secrets is being asked who it is.
+    pub fn is_introducing(&self) -> bool {
+        self.waiting.values().any(|(call, _)| matches!(call, Call::Introduction))
+    }
+
     /// Whether a unit is being read.
     pub fn is_reading(&self, unit: DaemonName) -> bool {
         self.waiting.values().any(|(call, _)| matches!(call, Call::Unit(reading) if *reading == unit))
