@@ -108,6 +108,22 @@ async fn five_where_a_daemon_hangs(session: Session) {
     session.sesame(&["is", "locked"]).await.stdout_of_success();
 }
 
+/// A process that stands still until this is dropped: a stopped broker would outlive its launcher.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn new(process: Pid) -> Self {
+        kill_process(process, Signal::STOP).unwrap();
+        Self(process)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
 async fn five_where_the_bus_hangs(mut session: Session) {
     // It runs: dbus-broker-launch starts the broker after itself.
     session.client().await;
@@ -116,7 +132,7 @@ async fn five_where_the_bus_hangs(mut session: Session) {
         let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", bus.as_raw_pid())).unwrap();
         bus = children.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().ok()?)).unwrap();
     }
-    kill_process(bus, Signal::STOP).unwrap();
+    let _stopped = Stopped::new(bus);
     session.sesame(&["status", "--timeout", "0.3"]).await.stderr_of(5);
     session.sesame(&["lock", "--timeout", "0.3"]).await.stderr_of(5);
 }
