@@ -134,11 +134,6 @@ impl DaemonTracker {
         self.peers[&name].state
     }
 
-    /// When that state began.
-    pub fn since_usec(&self, name: DaemonName) -> u64 {
-        self.peers[&name].since_usec
-    }
-
     /// Whether the run that owns the name has said who it is.
     pub fn is_introduced(&self, name: DaemonName) -> bool {
         self.peers[&name].present

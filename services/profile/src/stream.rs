@@ -162,8 +162,6 @@ pub struct UnitProperties {
     #[serde(with = "as_variant::optional")]
     result: Option<String>,
     #[serde(with = "as_variant::optional")]
-    exec_main_code: Option<i32>,
-    #[serde(with = "as_variant::optional")]
     exec_main_status: Option<i32>,
     #[serde(with = "as_variant::optional", rename = "NRestarts")]
     restarts: Option<u32>,
@@ -183,7 +181,6 @@ impl UnitProperties {
         set(&mut facts.sub_state, self.sub_state);
         set(&mut facts.invocation, invocation);
         set(&mut facts.result, self.result);
-        set(&mut facts.exec_code, self.exec_main_code);
         set(&mut facts.exec_status, self.exec_main_status);
         set(&mut facts.restarts, self.restarts);
     }

@@ -15,8 +15,6 @@ pub struct UnitFacts {
     pub invocation: String,
     /// `Result`: `success`, `signal`, `exit-code`, `watchdog`, ...
     pub result: String,
-    /// `ExecMainCode`: CLD_EXITED, CLD_KILLED or CLD_DUMPED (sigaction(2)).
-    pub exec_code: i32,
     /// `ExecMainStatus`: the exit status or the signal.
     pub exec_status: i32,
     /// `NRestarts`.

@@ -21,7 +21,6 @@ fn unit(invocation: &str, active: &str, sub: &str, result: &str) -> UnitFacts {
         result: result.into(),
         exec_status: 9,
         restarts: 3,
-        ..UnitFacts::default()
     }
 }
 
@@ -70,7 +69,7 @@ fn a_hang_ends_with_the_first_sign_of_life() {
     assert_eq!(peers.heard(SECRETS, 2), None);
     assert_eq!(peers.unanswered(SECRETS, 3), Some(changed(State::Unresponsive, "a", "")));
     assert_eq!(peers.unanswered(SECRETS, 4), None);
-    assert_eq!(peers.since_usec(SECRETS), 3);
+    assert_eq!(peers.row(SECRETS).since_usec, 3);
     assert_eq!(peers.heard(SECRETS, 5), Some(changed(State::Running, "a", "")));
 }
 
