@@ -10,6 +10,7 @@ pub mod daemons;
 pub mod deadline;
 pub mod error;
 pub mod exit;
+pub mod input;
 pub mod mapping;
 pub mod output;
 pub mod passphrase;

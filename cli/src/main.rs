@@ -1,14 +1,13 @@
 //! `sesame`: parses the arguments, runs one command, prints one failure.
 
-use std::{alloc::System, io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use process_memory::{WIPING_ALLOCATOR, WipingAllocator};
 use sesame_cli::{commands, complete, error::Failure, exit::Code, usage};
-use zeroizing_alloc::ZeroAlloc;
 
 /// Passphrases and secrets pass through this memory: what is freed is wiped.
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+static ALLOCATOR: WipingAllocator = WIPING_ALLOCATOR;
 
 fn main() -> ExitCode {
     let ended = protect().and_then(|()| run());
@@ -17,12 +16,13 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "{failure}");
         failure.code
     });
+    process_memory::wipe_registers();
     code.into()
 }
 
 /// No core dump and no other process of this user sees the memory.
 fn protect() -> Result<(), Failure> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|cause| Failure {
+    process_memory::close().map_err(|cause| Failure {
         what: "cannot protect the memory".into(),
         why: cause.to_string(),
         hint: None,

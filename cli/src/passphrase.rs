@@ -9,7 +9,7 @@ use std::{
 use dbus_interfaces::vault::{MAX_PASSPHRASE, check_passphrase};
 use secrecy::{ExposeSecret, SecretSlice};
 
-use crate::{error::Error, terminal};
+use crate::{error::Error, input, terminal};
 
 /// Where one passphrase comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Source {
     fn read(&self) -> Result<Option<SecretSlice<u8>>, Error> {
         let (name, read) = match self {
             Self::Terminal => return Ok(None),
-            Self::Descriptor(0) => ("descriptor 0".into(), limited(io::stdin().lock())),
+            Self::Descriptor(0) => ("descriptor 0".into(), input::standard().and_then(limited)),
             // Opening it again takes no unsafe code; a pipe stays the same pipe.
             Self::Descriptor(number) => (format!("descriptor {number}"), open(Path::new(&format!("/dev/fd/{number}")))),
             Self::File(path) => (path.display().to_string(), open(path)),

@@ -12,6 +12,7 @@ mod installed;
 mod lifecycle;
 mod private;
 mod published;
+mod secrecy;
 mod stalled;
 mod vault_files;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     lifecycle::add(&mut suite);
     private::add(&mut suite);
     published::add(&mut suite);
+    secrecy::add(&mut suite);
     stalled::add(&mut suite);
     vault_files::add(&mut suite);
     libtest_mimic::run(&arguments, suite.trials()).exit_code()

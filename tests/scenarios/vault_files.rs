@@ -4,15 +4,8 @@ use std::{fs, path::PathBuf};
 
 use dbus_interfaces::{Error, secrets};
 use session_tests::{
-    PASSPHRASE,
-    home::Home,
-    needs::Need,
-    process::Process,
-    program, scenarios,
-    sesame::{self, Ended},
-    session::Session,
-    suite::Suite,
-    within_deadline,
+    PASSPHRASE, home::Home, needs::Need, process::Process, program, scenarios, session::Session, stock_age::typed,
+    suite::Suite, within_deadline,
 };
 
 pub fn add(suite: &mut Suite) {
@@ -30,12 +23,6 @@ pub fn add(suite: &mut Suite) {
         a_full_disk_leaves_the_vault_as_it_was,
         a_read_only_folder_leaves_the_vault_as_it_was,
     );
-}
-
-/// Runs `command` in a shell at a terminal of its own, and types `lines` into it: stock age asks nowhere else.
-async fn typed(home: &Home, command: &str, lines: &str) -> Ended {
-    let words = ["script", "--quiet", "--return", "--command", command, "/dev/null"];
-    sesame::run(home, None, &words, lines.as_bytes()).await
 }
 
 async fn stock_age_opens_a_vault(session: Session) {

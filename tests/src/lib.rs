@@ -8,11 +8,14 @@ pub mod bus;
 pub mod client;
 pub mod home;
 pub mod manager;
+pub mod memory;
 pub mod needs;
 pub mod process;
+pub mod random;
 pub mod recorder;
 pub mod sesame;
 pub mod session;
+pub mod stock_age;
 pub mod suite;
 pub mod user_session;
 

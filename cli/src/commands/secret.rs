@@ -1,6 +1,6 @@
 //! `sesame secret`: list, get, set, rm. Only the private socket, no bus, and nothing is started.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use dbus_interfaces::{ProfileName, SecretName, vault::MAX_VALUE};
 use rustix::{
@@ -15,7 +15,7 @@ use crate::{
     deadline::{CALL, Deadline},
     error::{During, Error, Failure},
     exit::Code,
-    output, private, terminal,
+    input, output, private, terminal,
 };
 
 pub(super) async fn run(args: &Secret) -> Result<Code, Failure> {
@@ -58,7 +58,8 @@ async fn set(profile: &ProfileName, args: &SecretSet) -> Result<(), Error> {
         private::call::<Vec<String>>("ListSecrets", &profile.as_str(), deadline(args.timeout)).await?;
         terminal::ask(&format!("Value of {}: ", args.name)).await?
     } else {
-        piped(io::stdin().lock(), args.strip_newline)?
+        let input = input::standard().map_err(|cause| Error::File { name: "standard input".into(), cause })?;
+        piped(input, args.strip_newline)?
     };
     let body = (profile.as_str(), args.name.as_str(), value.expose_secret());
     private::call("SetSecret", &body, deadline(args.timeout)).await

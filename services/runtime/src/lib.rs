@@ -10,7 +10,6 @@ pub mod heartbeat;
 pub mod identity;
 pub mod life;
 pub mod logging;
-pub mod memory;
 pub mod notify;
 pub mod outbox;
 pub mod process;
@@ -18,3 +17,4 @@ pub mod sandbox;
 pub mod watchdog;
 
 pub use process::{Failure, Process, Program, run};
+pub use process_memory as memory;

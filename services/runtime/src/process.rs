@@ -9,13 +9,14 @@ use std::{
 };
 
 use dbus_interfaces::{events, places};
+use process_memory as memory;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     clock,
     configuration::Follower,
     identity::DaemonId,
-    logging, memory,
+    logging,
     notify::{self, Notifier},
     sandbox::{self, Rules, Sandbox},
 };

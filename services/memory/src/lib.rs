@@ -1,11 +1,16 @@
-//! Keeps secrets from outliving their use in this process's memory (contract, section 4, "Memory").
+//! Keeps secrets from outliving their use in this process's memory and registers (contract, section 4, "Memory").
+//! Knows no secret.
+
+mod registers;
 
 use std::{alloc::System, hint::black_box};
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use zeroizing_alloc::ZeroAlloc;
 
-/// Wipes everything on the heap as it is freed. Each daemon declares one as its `#[global_allocator]`.
+pub use registers::wipe_registers;
+
+/// Wipes everything on the heap as it is freed. Each program declares one as its `#[global_allocator]`.
 pub type WipingAllocator = ZeroAlloc<System>;
 
 /// The allocator's only value.
@@ -14,21 +19,30 @@ pub const WIPING_ALLOCATOR: WipingAllocator = ZeroAlloc(System);
 /// How deep a worker's stack is wiped: scrypt, age and JSON together use less.
 const WIPED_STACK: usize = 256 * 1024;
 
-/// Closes this process to core dumps and to other processes of the user, and keeps the heap in one arena, so that
-/// [`trim`] reaches all of it. To be called before a second thread starts.
+/// Closes this process to core dumps and to other processes of the user.
 ///
 /// # Errors
-/// The kernel refused; a daemon that can be dumped must not hold secrets.
+/// The kernel refused; a process that can be dumped must not hold secrets.
+pub fn close() -> std::io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// [`close`], and keeps the heap in one arena, so that [`trim`] reaches all of it. To be called before a second
+/// thread starts.
+///
+/// # Errors
+/// As of [`close`].
 pub fn harden() -> std::io::Result<()> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    close()?;
     one_arena();
     Ok(())
 }
 
-/// Runs `work` and then wipes the part of this thread's stack that it used.
+/// Runs `work` and then wipes the part of this thread's stack that it used, and the registers.
 pub fn with_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
     let result = apart(work);
     wipe_stack();
+    wipe_registers();
     result
 }
 
