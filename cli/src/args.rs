@@ -168,6 +168,12 @@ pub struct Status {
     /// Show only this profile's vault; may be given several times
     #[arg(short, long = "profile", value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
     pub profiles: Vec<ProfileName>,
+    /// Show the other keyrings of this session too: the Secret Service, KWallet, KeePassXC, gpg-agent, ssh-agent
+    ///
+    /// Each is asked in a way that starts nothing and asks nobody, all at once, for 1 s at most. What cannot be had so
+    /// is unknown, and the reason stands beside it. With --format json they are the list "keyrings".
+    #[arg(long)]
+    pub all: bool,
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -19,25 +19,25 @@ pub const THE_BUS: &str = "the session bus";
 
 /// Somebody on the bus who can be called.
 #[derive(Clone, Copy, Debug)]
-pub struct Service {
+pub struct Service<'a> {
     /// How the user knows it.
     pub who: &'static str,
-    /// Its well-known name.
-    pub name: &'static str,
+    /// Its name on the bus.
+    pub name: &'a str,
     /// The object.
-    pub path: &'static str,
+    pub path: &'a str,
     /// The interface.
-    pub interface: &'static str,
+    pub interface: &'a str,
 }
 
 /// The health hub.
-pub const HUB: Service =
+pub const HUB: Service<'static> =
     Service { who: "daemon-profile", name: profile::NAME, path: profile::PATH, interface: profile::INTERFACE };
 /// The vaults.
-pub const SECRETS: Service =
+pub const SECRETS: Service<'static> =
     Service { who: "daemon-secrets", name: secrets::NAME, path: secrets::PATH, interface: secrets::INTERFACE };
 /// The bus driver.
-pub const DRIVER: Service = Service {
+pub const DRIVER: Service<'static> = Service {
     who: THE_BUS,
     name: "org.freedesktop.DBus",
     path: "/org/freedesktop/DBus",
@@ -74,7 +74,7 @@ impl Bus {
     /// What the service refused, or why it could not be asked.
     pub async fn call<R: DeserializeOwned + Type>(
         &self,
-        service: Service,
+        service: Service<'_>,
         member: &str,
         body: &(impl Serialize + DynamicType),
         deadline: Deadline,
@@ -85,7 +85,7 @@ impl Bus {
 
     async fn answer(
         &self,
-        service: Service,
+        service: Service<'_>,
         member: &str,
         body: &(impl Serialize + DynamicType),
     ) -> zbus::Result<Message> {

@@ -42,7 +42,7 @@ pub async fn start() -> Result<Bus, Error> {
 }
 
 /// Whether it had to be started.
-async fn start_one(bus: &Bus, daemon: Service, deadline: Deadline) -> Result<bool, Error> {
+async fn start_one(bus: &Bus, daemon: Service<'_>, deadline: Deadline) -> Result<bool, Error> {
     // Asked first: dbus-daemon knows no daemon that was started by hand and has no activation file.
     if bus.call(DRIVER, "NameHasOwner", &daemon.name, deadline).await? {
         return Ok(false);

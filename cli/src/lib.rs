@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod error;
 pub mod exit;
 pub mod input;
+pub mod keyrings;
 pub mod mapping;
 pub mod output;
 pub mod passphrase;

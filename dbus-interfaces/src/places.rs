@@ -92,7 +92,8 @@ fn home(variable: &'static str, below_home: &str) -> Result<PathBuf, PlaceError>
         .ok_or(PlaceError::NoHome(variable))
 }
 
-fn runtime_home() -> Result<PathBuf, PlaceError> {
+/// `$XDG_RUNTIME_DIR`; `/run/user/UID` where the variable is unset and that is ours.
+pub fn runtime_home() -> Result<PathBuf, PlaceError> {
     if let Some(folder) = absolute("XDG_RUNTIME_DIR") {
         return Ok(folder);
     }

@@ -8,6 +8,7 @@ mod bus_away;
 mod crashed;
 mod hung;
 mod journal;
+mod keyrings;
 mod reconciled;
 mod sandboxed;
 mod started;
@@ -54,6 +55,7 @@ fn all() -> Vec<Scenario> {
         crashed::scenarios(),
         hung::scenarios(),
         journal::scenarios(),
+        keyrings::scenarios(),
         reconciled::scenarios(),
         sandboxed::scenarios(),
         started::scenarios(),

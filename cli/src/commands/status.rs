@@ -11,9 +11,10 @@ use crate::{
     deadline::{CALL, Deadline},
     error::{During, Error, Failure},
     exit::Code,
+    keyrings::{self, Keyring},
     output,
     render::{
-        json,
+        self, json,
         paint::{Paint, When},
         text,
     },
@@ -22,17 +23,19 @@ use crate::{
 const WHAT: &str = "cannot read the status";
 
 pub(super) async fn run(args: &Status, color: When) -> Result<Code, Failure> {
-    let shown = match report(args).await.during(WHAT) {
-        Ok(report) => show(&report, args, color),
-        Err(failure) => {
-            if args.format == Format::Json && matches!(failure.code, Code::NotRunning | Code::NoBus | Code::NoAnswer) {
-                output::write(json::unknown(&failure).as_bytes()).during(WHAT)?;
-            }
-            return Err(failure);
-        }
+    let (report, keyrings) = tokio::join!(report(args), keyrings(args));
+    let keyrings = keyrings.as_deref();
+    let paint = Paint::for_output(color);
+    let (shown, ended) = match report.during(WHAT) {
+        Ok(report) => (show(&report, keyrings, args, paint), Ok(Code::Success)),
+        Err(failure) => (show_failure(&failure, keyrings, args, paint), Err(failure)),
     };
     output::write(shown.as_bytes()).during(WHAT)?;
-    Ok(Code::Success)
+    ended
+}
+
+async fn keyrings(args: &Status) -> Option<Vec<Keyring>> {
+    if args.all { Some(keyrings::find().await) } else { None }
 }
 
 async fn report(args: &Status) -> Result<Report, Error> {
@@ -46,11 +49,26 @@ async fn report(args: &Status) -> Result<Report, Error> {
     }
 }
 
-fn show(report: &Report, args: &Status, color: When) -> String {
+fn show(report: &Report, keyrings: Option<&[Keyring]>, args: &Status, paint: Paint) -> String {
     match args.format {
-        Format::Json => json::status(report, &args.profiles),
-        Format::Text => text::status(report, &args.profiles, now_usec(), Paint::for_output(color)),
+        Format::Json => json::status(report, &args.profiles, keyrings),
+        Format::Text => text::status(report, &args.profiles, now_usec(), paint) + &other(keyrings, paint),
     }
+}
+
+/// What there is to show all the same where the status cannot be told.
+fn show_failure(failure: &Failure, keyrings: Option<&[Keyring]>, args: &Status, paint: Paint) -> String {
+    match args.format {
+        Format::Json if matches!(failure.code, Code::NotRunning | Code::NoBus | Code::NoAnswer) => {
+            json::unknown(failure, keyrings)
+        }
+        Format::Json => String::new(),
+        Format::Text => other(keyrings, paint),
+    }
+}
+
+fn other(keyrings: Option<&[Keyring]>, paint: Paint) -> String {
+    keyrings.map(|keyrings| render::keyrings::keyrings(keyrings, paint)).unwrap_or_default()
 }
 
 fn now_usec() -> u64 {

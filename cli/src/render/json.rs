@@ -8,7 +8,7 @@ use dbus_interfaces::{
 };
 use serde::Serialize;
 
-use crate::error::Failure;
+use crate::{error::Failure, keyrings::Keyring};
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -22,6 +22,8 @@ struct Status<'a> {
     generation: u64,
     vaults: BTreeMap<&'a str, Vault<'a>>,
     daemons: BTreeMap<&'a str, Daemon<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyrings: Option<&'a [Keyring]>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +71,8 @@ struct Daemon<'a> {
 struct Unknown<'a> {
     health: &'static str,
     error: Cause<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keyrings: Option<&'a [Keyring]>,
 }
 
 #[derive(Serialize)]
@@ -78,8 +82,9 @@ struct Cause<'a> {
     why: &'a str,
 }
 
-/// The whole status; `vaults` holds those in `only`, where it names any.
-pub fn status(report: &Report, only: &[ProfileName]) -> String {
+/// The whole status; `vaults` holds those in `only`, where it names any. `keyrings` are the other stores, where they
+/// were asked for.
+pub fn status(report: &Report, only: &[ProfileName], keyrings: Option<&[Keyring]>) -> String {
     let asked_for = |name: &str| only.is_empty() || only.iter().any(|profile| profile.as_str() == name);
     print(&Status {
         lock_state: &report.lock_state,
@@ -97,13 +102,14 @@ pub fn status(report: &Report, only: &[ProfileName]) -> String {
             .map(|(name, row)| (&**name, vault(row)))
             .collect(),
         daemons: report.daemons.iter().map(|(name, row)| (&**name, daemon(row))).collect(),
+        keyrings,
     })
 }
 
 /// What stands in place of a status that could not be had.
-pub fn unknown(failure: &Failure) -> String {
+pub fn unknown(failure: &Failure, keyrings: Option<&[Keyring]>) -> String {
     let error = Cause { code: failure.code as u8, what: &failure.what, why: &failure.why };
-    print(&Unknown { health: "unknown", error })
+    print(&Unknown { health: "unknown", error, keyrings })
 }
 
 fn print(object: &impl Serialize) -> String {
@@ -149,7 +155,7 @@ mod tests {
     fn an_object_with_exactly_the_contracts_keys() {
         let mut report = sample::lost();
         report.daemons.get_mut("daemon-secrets").unwrap().pid = Some(4);
-        let shown: Value = serde_json::from_str(&status(&report, &["work".parse().unwrap()])).unwrap();
+        let shown: Value = serde_json::from_str(&status(&report, &["work".parse().unwrap()], None)).unwrap();
         assert_eq!(
             shown,
             json!({
@@ -180,7 +186,7 @@ mod tests {
     #[test]
     fn a_failure_is_an_object_too() {
         let failure = Error::NotRunning("daemon-profile").during("cannot read the status");
-        let shown: Value = serde_json::from_str(&unknown(&failure)).unwrap();
+        let shown: Value = serde_json::from_str(&unknown(&failure, None)).unwrap();
         assert_eq!(
             shown,
             json!({"health": "unknown", "error":

@@ -45,6 +45,11 @@ fn vaults(report: &Report, only: &[ProfileName], paint: Paint) -> String {
     for (name, row) in report.vaults.iter().filter(|(name, _)| is_asked_for(only, name)) {
         table.add_row([printable(name).into_owned(), vault(row, report, paint)]);
     }
+    paint.paint(Tone::Heading, "Vaults:") + "\n" + &lines(&mut table)
+}
+
+/// The lines of a table of two columns.
+pub(super) fn lines(table: &mut Table) -> String {
     // The first column stands two blanks from the margin and two from the second.
     if let Some(names) = table.column_mut(0) {
         names.set_padding((2, 2));
@@ -52,8 +57,7 @@ fn vaults(report: &Report, only: &[ProfileName], paint: Paint) -> String {
     if let Some(states) = table.column_mut(1) {
         states.set_padding((0, 0));
     }
-    let heading = paint.paint(Tone::Heading, "Vaults:");
-    table.lines().fold(format!("{heading}\n"), |text, line| text + line.trim_end() + "\n")
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
 fn is_asked_for(only: &[ProfileName], name: &str) -> bool {
