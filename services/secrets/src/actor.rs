@@ -2,22 +2,27 @@
 //! takes time is done by a worker, whose result comes back as a message.
 
 mod attempting;
+mod autolocking;
 mod editing;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    io,
     sync::Arc,
 };
 
+use daemon_config::Config;
 use daemon_runtime::{clock, outbox::Outbox};
 use dbus_interfaces::{Error, ProfileName, SecretName};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use vault_store::{OpenVault, Store, WorkFactor};
 use zbus::names::OwnedUniqueName;
 
 use self::{attempting::Trying, editing::PendingEdit};
 use crate::{
+    alarm::Alarm,
     attempts::Attempts,
+    autolock::AutoLock,
     handle::{Attempt, Command, Inbox, Waiter, Which},
     holds::Holds,
     journal, signals,
@@ -33,6 +38,14 @@ enum Done {
     Wiped(ProfileName),
 }
 
+/// Who waits until no key is left of what was locked.
+enum Shut {
+    /// A call: what it locked, and its answer, which the bus hears of first.
+    Asked(Vec<String>, Waiter<Vec<String>>),
+    /// Whoever told of an event.
+    Gone(oneshot::Sender<()>),
+}
+
 /// The actor.
 pub struct Actor {
     state: State,
@@ -44,7 +57,9 @@ pub struct Actor {
     trying: Option<Trying>,
     // In the order they came. Never an empty queue: an entry means that the vault's files are, or will be, written.
     edits: BTreeMap<ProfileName, VecDeque<PendingEdit>>,
-    holds: Holds<(Vec<String>, Waiter<Vec<String>>)>,
+    holds: Holds<Shut>,
+    autolock: AutoLock,
+    alarm: Alarm,
     inbox: Inbox,
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
     outbox: Outbox,
@@ -54,8 +69,17 @@ pub struct Actor {
 
 impl Actor {
     /// The owner of `state`, whose files `store` keeps.
-    pub fn new(state: State, store: Arc<Store>, inbox: Inbox, outbox: Outbox, name: OwnedUniqueName) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// The system has no timer to give.
+    pub fn new(
+        state: State,
+        store: Arc<Store>,
+        inbox: Inbox,
+        outbox: Outbox,
+        name: OwnedUniqueName,
+    ) -> io::Result<Self> {
+        Ok(Self {
             state,
             store,
             work_factor: WorkFactor::default(),
@@ -64,12 +88,14 @@ impl Actor {
             trying: None,
             edits: BTreeMap::new(),
             holds: Holds::default(),
+            autolock: AutoLock::default(),
+            alarm: Alarm::new()?,
             inbox,
             done: mpsc::unbounded_channel(),
             outbox,
             name,
             units: None,
-        }
+        })
     }
 
     /// Has systemd know which vaults are active.
@@ -82,6 +108,8 @@ impl Actor {
         loop {
             tokio::select! {
                 Some(done) = self.done.1.recv() => self.take_in(done),
+                Some(told) = self.inbox.events.recv() => self.told(told),
+                () = self.alarm.goes_off() => self.lock_idle(),
                 command = self.inbox.commands.recv() => match command {
                     #[cfg(debug_assertions)]
                     Some(Command::Wedge) => std::future::pending().await,
@@ -100,14 +128,26 @@ impl Actor {
                 let names = self.served(&profile).map(|vault| vault.names().map(ToString::to_string).collect());
                 answer(waiter, names);
             }
-            Command::Get(profile, name, waiter) => answer(waiter, self.get(&profile, &name)),
+            Command::Get(profile, name, waiter) => {
+                let value = self.get(&profile, &name);
+                if value.is_ok() {
+                    self.used(&profile);
+                }
+                answer(waiter, value);
+            }
             Command::Edit(profile, edit, waiter) => self.edit(profile, edit, waiter),
             Command::Attempt(from, attempt) => self.attempt(from, attempt),
-            Command::Configure(work_factor) => self.work_factor = work_factor,
+            Command::Configure(config) => self.configure(&config),
             Command::Prove(waiter) => answer(waiter, Ok(())),
             #[cfg(debug_assertions)]
             Command::Wedge => {}
         }
+    }
+
+    fn configure(&mut self, config: &Config) {
+        // It was checked when it was read.
+        self.work_factor = WorkFactor::try_from(config.work_factor).unwrap_or_default();
+        self.configure_locking(config);
     }
 
     fn take_in(&mut self, done: Done) {
@@ -152,15 +192,29 @@ impl Actor {
             },
             Which::All | Which::AllAtTheEnd => self.state.profiles().cloned().collect(),
         };
-        self.overrule_unlocks(&profiles);
+        let locked = self.shut(&profiles, reason);
+        if let Some(shut) = self.holds.wait(&profiles, Shut::Asked(locked, waiter)) {
+            self.is_shut(shut);
+        }
+    }
+
+    /// Locks `profiles`, unlocks of them in progress included. Those that were not locked. Workers may still have keys.
+    fn shut(&mut self, profiles: &[ProfileName], reason: Reason) -> Vec<String> {
+        self.overrule_unlocks(profiles);
         let change = self.state.lock(profiles.iter().cloned(), reason, clock::now_usec());
         let locked = change.iter().flat_map(|change| &change.vaults).map(|vault| vault.profile.to_string()).collect();
         self.announce(change);
-        for profile in &profiles {
+        for profile in profiles {
             self.close(profile);
         }
-        if let Some((locked, waiter)) = self.holds.wait(&profiles, (locked, waiter)) {
-            self.outbox.then(move || answer(waiter, Ok(locked)));
+        locked
+    }
+
+    fn is_shut(&self, shut: Shut) {
+        match shut {
+            Shut::Asked(locked, waiter) => self.outbox.then(move || answer(waiter, Ok(locked))),
+            // Nobody may wait.
+            Shut::Gone(gone) => drop(gone.send(())),
         }
     }
 
@@ -202,8 +256,8 @@ impl Actor {
     }
 
     fn released(&mut self, profile: &ProfileName) {
-        for (locked, waiter) in self.holds.release(profile) {
-            self.outbox.then(move || answer(waiter, Ok(locked)));
+        for shut in self.holds.release(profile) {
+            self.is_shut(shut);
         }
     }
 
@@ -223,6 +277,7 @@ impl Actor {
     fn announce(&mut self, change: Option<Change>) -> bool {
         let Some(change) = change else { return false };
         self.inbox.snapshots.send_replace(Arc::clone(&change.snapshot));
+        self.follow_use(&change.vaults);
         let jobs = self.units.as_mut().map_or(vec![], |units| units.follow(&change.vaults));
         jobs.into_iter().for_each(|job| self.outbox.send(job));
         match signals::messages(&self.name, &change) {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use daemon_config::Config;
 use dbus_interfaces::{Error, ProfileName, SecretName};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
-use vault_store::{Change as Edit, WorkFactor};
+use vault_store::Change as Edit;
 
-use crate::{attempts::ConnectionId, state::Snapshot, work::Wish};
+use crate::{attempts::ConnectionId, autolock::Event, state::Snapshot, work::Wish};
 
 /// Where an answer is wanted.
 pub type Waiter<T> = oneshot::Sender<Result<T, Error>>;
@@ -39,7 +40,7 @@ pub enum Command {
     /// Something that takes a passphrase.
     Attempt(ConnectionId, Attempt),
     /// Other settings for what begins from now on.
-    Configure(WorkFactor),
+    Configure(Box<Config>),
     /// Tells when this is obeyed: a proof of life.
     Prove(Waiter<()>),
     /// Never obey anything again: for tests of the watchdog.
@@ -55,24 +56,31 @@ pub struct Attempt {
     pub(crate) since: Instant,
 }
 
+/// Something that may lock vaults, and who waits until no key of those is left.
+pub(crate) type Told = (Event, oneshot::Sender<()>);
+
 /// The way to the actor. Clones lead to the same one.
 #[derive(Clone)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
+    // Apart from the commands: sleep waits behind nobody's calls, and telling waits for nothing.
+    events: mpsc::UnboundedSender<Told>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
 }
 
 /// The actor's ends of a [`Handle`].
 pub struct Inbox {
     pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) events: mpsc::UnboundedReceiver<Told>,
     pub(crate) snapshots: watch::Sender<Arc<Snapshot>>,
 }
 
 /// Makes both ends, `snapshot` being the first.
 pub fn channel(snapshot: Snapshot) -> (Handle, Inbox) {
     let (commands, receiver) = mpsc::channel(64);
+    let (events, told) = mpsc::unbounded_channel();
     let (snapshots, seen) = watch::channel(Arc::new(snapshot));
-    (Handle { commands, snapshots: seen }, Inbox { commands: receiver, snapshots })
+    (Handle { commands, events, snapshots: seen }, Inbox { commands: receiver, events: told, snapshots })
 }
 
 impl Handle {
@@ -124,10 +132,19 @@ impl Handle {
     }
 
     /// Applies other settings to what begins from now on.
-    pub fn configure(&self, work_factor: WorkFactor) {
-        let commands = self.commands.clone();
+    pub fn configure(&self, config: &Config) {
+        let (commands, config) = (self.commands.clone(), Box::new(config.clone()));
         // Fails only while the daemon ends.
-        tokio::spawn(async move { commands.send(Command::Configure(work_factor)).await });
+        tokio::spawn(async move { commands.send(Command::Configure(config)).await });
+    }
+
+    /// Tells of something that may lock vaults, in the order of the calls. The receiver hears when no key is left of
+    /// those that it locked.
+    pub fn tell(&self, event: Event) -> oneshot::Receiver<()> {
+        let (gone, keys_gone) = oneshot::channel();
+        // Fails only while the daemon ends, and the receiver with it.
+        let _ = self.events.send((event, gone));
+        keys_gone
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Waiter<T>) -> Command) -> Result<T, Error> {

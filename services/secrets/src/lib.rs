@@ -1,9 +1,11 @@
-//! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`. Edges: `actor` (the one owner of the vaults) and
+//! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`, `autolock`. Edges: `actor` (the one owner of the vaults) and
 //! `handle` (the way to it), `work` (what workers do), `signals`, `dbus`, `units` and `journal` (what is said and
 //! asked), `runtime_folder`.
 
 pub mod actor;
+pub mod alarm;
 pub mod attempts;
+pub mod autolock;
 pub mod dbus;
 pub mod handle;
 pub mod holds;

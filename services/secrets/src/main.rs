@@ -13,7 +13,7 @@ use daemon_runtime::{
     Failure, Process, Program,
     admission::{Admitted, Permits},
     bus,
-    configuration::{Configuration, Follower},
+    configuration::Follower,
     life::Life,
     memory::{self, WIPING_ALLOCATOR, WipingAllocator},
     outbox::Outbox,
@@ -32,7 +32,7 @@ use daemon_secrets::{
 };
 use dbus_interfaces::{places, secrets, vault};
 use private_socket::{Listener, Peer};
-use vault_store::{Store, WorkFactor};
+use vault_store::Store;
 use zbus::ObjectPath;
 
 #[global_allocator]
@@ -72,14 +72,14 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     })
     .await?;
     let name = connection.unique_name().cloned().ok_or(bus::BusError::Lost)?;
-    let actor = Actor::new(state, Arc::new(store), inbox, Outbox::new(connection.clone()), name);
+    let actor = Actor::new(state, Arc::new(store), inbox, Outbox::new(connection.clone()), name)?;
     tokio::spawn(actor.with_units(units).run());
     let private = listener.serve(
         ObjectPath::from_static_str_unchecked(vault::PATH),
         private_interface(handle.clone(), permits),
         memory::trim,
     );
-    handle.configure(work_factor(configuration.current()));
+    handle.configure(&configuration.current().config);
     let (asked, configured) = (handle.clone(), handle.clone());
     #[cfg(debug_assertions)]
     {
@@ -96,7 +96,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         }),
         on_tick: Box::new(|_| {}),
         configuration,
-        on_configuration: Box::new(move |configuration| configured.configure(work_factor(configuration))),
+        on_configuration: Box::new(move |configuration| configured.configure(&configuration.config)),
         state: handle.snapshots(),
         status: Snapshot::line,
     };
@@ -106,11 +106,6 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     };
     lock_before_the_end(&handle).await;
     end
-}
-
-fn work_factor(configuration: &Configuration) -> WorkFactor {
-    // The configuration was checked when it was read.
-    WorkFactor::try_from(configuration.config.work_factor).unwrap_or_default()
 }
 
 /// Every connection's object: whose calls they are is told by the connection, and by the process behind it.

@@ -19,6 +19,12 @@ pub enum Reason {
     Deleted,
     /// Somebody asked for it.
     User,
+    /// It was not used for as long as the configuration says.
+    Idle,
+    /// The machine goes to sleep.
+    Sleep,
+    /// The screen was locked.
+    Screen,
     /// Its secrets are no longer served.
     Deactivated,
     /// This daemon ends, and its keys before it.
@@ -33,6 +39,9 @@ impl Reason {
             Self::Created => "created",
             Self::Deleted => "deleted",
             Self::User => "user",
+            Self::Idle => "idle",
+            Self::Sleep => "sleep",
+            Self::Screen => "screen",
             Self::Deactivated => "deactivated",
             Self::DaemonStopped => "daemon-stopped",
         }

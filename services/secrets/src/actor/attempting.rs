@@ -42,6 +42,10 @@ impl Actor {
     fn needs_no_key(&mut self, attempt: Attempt) -> Option<Attempt> {
         let profile = &attempt.profile;
         let known = self.state.is_unlocked(profile);
+        if let Err(error) = self.must_be_awake(profile) {
+            answer(attempt.waiter, Err(error));
+            return None;
+        }
         match (&attempt.wish, known) {
             (Wish::Create(_), Ok(_)) => {
                 let sentence = format!("there is a profile {profile} already; choose another name");
@@ -54,6 +58,7 @@ impl Actor {
                 None
             }
             (Wish::Unlock(_), Ok(true)) => {
+                self.autolock.wanted(profile, clock::since_boot());
                 let change = self.state.unlock(profile, clock::now_usec());
                 self.announce_beside_bus(change, attempt.waiter);
                 None

@@ -25,6 +25,7 @@ impl Actor {
         if let Err(error) = self.served(&profile) {
             return answer(waiter, Err(error));
         }
+        self.used(&profile);
         let queue = self.edits.entry(profile.clone()).or_default();
         queue.push_back(PendingEdit { edit: Some(edit), waiter });
         if queue.len() == 1 {
