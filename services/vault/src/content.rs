@@ -3,20 +3,17 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
-use dbus_interfaces::{SecretName, vault::MAX_VALUE};
+use dbus_interfaces::SecretName;
 use secrecy::{ExposeSecret, SecretSlice};
 
-use crate::error::Limit;
-
-/// The origin of the items that `sesame secret` made.
-pub(crate) const SESAME: &str = "sesame";
+use crate::{
+    error::Limit,
+    item::{Attributes, Item, ItemId, SESAME, check_attributes, check_label, check_value, check_word, content_type},
+};
 
 const MAX_ITEMS: usize = 10_000;
-const MAX_LABEL: usize = 1024;
-const MAX_ATTRIBUTES: usize = 32;
-const MAX_ATTRIBUTE: usize = 1024;
 
-/// A change to a vault's secrets. Its `Debug` shows no value.
+/// A change to what a vault holds. Its `Debug` shows no value.
 #[derive(Debug)]
 pub enum Change {
     /// Stores a value under a name, new or not.
@@ -33,44 +30,80 @@ pub enum Change {
         /// Which one.
         name: SecretName,
     },
+    /// Adds an item of an application.
+    Add {
+        /// Its id, which no item had.
+        id: ItemId,
+        /// The item.
+        item: Box<Foreign>,
+    },
+    /// Changes an item of whatever origin.
+    Alter {
+        /// Which one.
+        id: ItemId,
+        /// What is to be otherwise.
+        alteration: Alteration,
+        /// The time now (CLOCK_REALTIME, microseconds).
+        now_usec: u64,
+    },
+    /// Removes an item of whatever origin.
+    Remove {
+        /// Which one.
+        id: ItemId,
+    },
 }
 
-/// What an item says beside its name and origin.
-#[cfg_attr(test, derive(Debug))]
-pub(crate) struct Item {
-    pub(crate) label: Box<str>,
-    pub(crate) attributes: BTreeMap<Box<str>, Box<str>>,
-    pub(crate) content_type: Box<str>,
-    pub(crate) created: u64,
-    pub(crate) modified: u64,
-    pub(crate) value: SecretSlice<u8>,
+/// What is to be otherwise with an item: what is left out stays.
+#[derive(Debug, Default)]
+pub struct Alteration {
+    /// Another label.
+    pub label: Option<Box<str>>,
+    /// Other attributes. Those by which a secret of origin `sesame` is found anyway cannot be changed.
+    pub attributes: Option<Attributes>,
+    /// Another value, and its content type.
+    pub value: Option<(SecretSlice<u8>, Box<str>)>,
 }
 
-/// An item of another application: kept as it is.
-#[cfg_attr(test, derive(Debug))]
-pub(crate) struct Foreign {
+/// An item of another application.
+#[derive(Debug)]
+pub struct Foreign {
     pub(crate) origin: Box<str>,
+    /// Its id, but for items that something else wrote into the file: kept as it is.
     pub(crate) name: Box<str>,
     pub(crate) item: Item,
+}
+
+impl Foreign {
+    /// A new one.
+    ///
+    /// # Errors
+    /// `Origin` where it would pass for one of `sesame secret`, which programs get in their environment.
+    pub fn new(id: ItemId, origin: &str, item: Item) -> Result<Self, Limit> {
+        if origin.is_empty() || origin == SESAME {
+            return Err(Limit::Origin);
+        }
+        Ok(Self { origin: origin.into(), name: id.to_string().into(), item })
+    }
 }
 
 /// Everything in a vault.
 #[cfg_attr(test, derive(Debug))]
 #[derive(Default)]
-pub(crate) struct Content {
+pub struct Content {
     /// How often it was written.
     pub(crate) generation: u64,
     /// The items of origin `sesame`.
     pub(crate) secrets: BTreeMap<SecretName, Item>,
-    /// All others, in the order of the file.
-    pub(crate) foreign: Vec<Foreign>,
+    /// All others.
+    pub(crate) foreign: BTreeMap<ItemId, Foreign>,
 }
 
-/// An item as it will be, borrowed from content and change.
+/// An item as it is or will be, borrowed from content and change.
+#[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) name: &'a str,
     pub(crate) label: &'a str,
-    pub(crate) attributes: Option<&'a BTreeMap<Box<str>, Box<str>>>,
+    pub(crate) attributes: Option<&'a Attributes>,
     pub(crate) content_type: &'a str,
     pub(crate) created: u64,
     pub(crate) modified: u64,
@@ -80,66 +113,87 @@ pub(crate) struct View<'a> {
 
 /// Why a change cannot be made.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Refused {
-    /// Nothing has the name.
+pub enum Refused {
+    /// Nothing has the name or the id.
     NotFound,
     /// The vault would hold too much.
     TooLarge(Limit),
 }
 
-impl Change {
-    fn name(&self) -> &SecretName {
-        match self {
-            Self::Set { name, .. } | Self::Delete { name } => name,
+/// What a change is about.
+enum Target<'a> {
+    Secret(&'a SecretName),
+    Foreign(&'a ItemId),
+    Nothing,
+}
+
+impl<'a> View<'a> {
+    fn of(item: &'a Item, name: &'a str, origin: &'a str) -> Self {
+        Self {
+            name,
+            label: &item.label,
+            attributes: Some(&item.attributes),
+            content_type: &item.content_type,
+            created: item.created,
+            modified: item.modified,
+            origin,
+            value: item.value.expose_secret(),
         }
+    }
+
+    fn secret((name, item): (&'a SecretName, &'a Item)) -> Self {
+        Self::of(item, name, SESAME)
+    }
+
+    fn foreign((_, other): (&'a ItemId, &'a Foreign)) -> Self {
+        Self::of(&other.item, &other.name, &other.origin)
+    }
+
+    fn altered(mut self, alteration: &'a Alteration, now_usec: u64) -> Self {
+        self.modified = now_usec;
+        if let Some(label) = &alteration.label {
+            self.label = label;
+        }
+        if let Some(attributes) = &alteration.attributes {
+            self.attributes = Some(attributes);
+        }
+        if let Some((value, content_type)) = &alteration.value {
+            (self.value, self.content_type) = (value.expose_secret(), content_type);
+        }
+        self
     }
 }
 
-impl Item {
-    fn new(name: &SecretName, value: SecretSlice<u8>, now_usec: u64) -> Self {
-        Self {
-            label: name.as_str().into(),
-            attributes: BTreeMap::new(),
-            content_type: content_type(value.expose_secret()).into(),
-            created: now_usec,
-            modified: now_usec,
-            value,
-        }
+impl Alteration {
+    fn check(&self) -> Result<(), Limit> {
+        self.label.as_deref().map_or(Ok(()), check_label)?;
+        self.attributes.as_ref().map_or(Ok(()), check_attributes)?;
+        self.value.as_ref().map_or(Ok(()), |(value, word)| check_value(value).and_then(|()| check_word(word)))
     }
 
-    /// # Errors
-    /// The first limit that it exceeds.
-    pub(crate) fn check(&self) -> Result<(), Limit> {
-        let mut sizes = self.attributes.iter().map(|(key, value)| key.len() + value.len());
-        if self.label.len() > MAX_LABEL {
-            Err(Limit::Label)
-        } else if self.attributes.len() > MAX_ATTRIBUTES || sizes.any(|size| size > MAX_ATTRIBUTE) {
-            Err(Limit::Attributes)
-        } else if self.value.expose_secret().len() > MAX_VALUE {
-            Err(Limit::Value)
-        } else {
-            Ok(())
+    fn make(self, item: &mut Item, now_usec: u64) {
+        item.modified = now_usec;
+        if let Some(label) = self.label {
+            item.label = label;
         }
-    }
-
-    fn view<'a>(&'a self, name: &'a str, origin: &'a str) -> View<'a> {
-        View {
-            name,
-            label: &self.label,
-            attributes: Some(&self.attributes),
-            content_type: &self.content_type,
-            created: self.created,
-            modified: self.modified,
-            origin,
-            value: self.value.expose_secret(),
+        if let Some(attributes) = self.attributes {
+            item.attributes = attributes;
+        }
+        if let Some((value, content_type)) = self.value {
+            (item.value, item.content_type) = (value, content_type);
         }
     }
 }
 
 impl Content {
-    /// The items of every origin.
-    pub(crate) fn len(&self) -> usize {
+    /// How many items of every origin it holds.
+    pub fn len(&self) -> usize {
         self.secrets.len() + self.foreign.len()
+    }
+
+    /// Whether it holds nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// # Errors
@@ -152,76 +206,149 @@ impl Content {
     ///
     /// # Errors
     /// Why it cannot.
-    pub(crate) fn admits(&self, change: &Change) -> Result<(), Refused> {
-        let known = self.secrets.contains_key(change.name());
+    pub fn admits(&self, change: &Change) -> Result<(), Refused> {
+        let known = !matches!(self.target(change), Target::Nothing);
         match change {
-            Change::Set { value, .. } if value.expose_secret().len() > MAX_VALUE => {
-                Err(Refused::TooLarge(Limit::Value))
+            Change::Set { name, value, .. } => {
+                check_value(value).map_err(Refused::TooLarge)?;
+                self.has_room(self.secrets.contains_key(name))
             }
-            Change::Set { .. } if !known && self.len() >= MAX_ITEMS => Err(Refused::TooLarge(Limit::Items)),
-            Change::Delete { .. } if !known => Err(Refused::NotFound),
-            _ => Ok(()),
+            Change::Add { id, item: other } => {
+                let words = check_word(&other.origin).and_then(|()| check_word(&other.item.content_type));
+                words.and_then(|()| other.item.check()).map_err(Refused::TooLarge)?;
+                self.has_room(self.foreign.contains_key(id))
+            }
+            Change::Delete { name } if self.secrets.contains_key(name) => Ok(()),
+            Change::Alter { alteration, .. } if known => alteration.check().map_err(Refused::TooLarge),
+            Change::Remove { .. } if known => Ok(()),
+            Change::Delete { .. } | Change::Alter { .. } | Change::Remove { .. } => Err(Refused::NotFound),
         }
     }
 
-    /// Makes `change`.
-    pub(crate) fn apply(&mut self, change: Change) {
+    fn has_room(&self, known: bool) -> Result<(), Refused> {
+        if !known && self.len() >= MAX_ITEMS { Err(Refused::TooLarge(Limit::Items)) } else { Ok(()) }
+    }
+
+    /// The name of the secret of origin `sesame` that has this id.
+    pub(crate) fn secret_of(&self, id: &ItemId) -> Option<&SecretName> {
+        self.secrets.iter().find(|(name, item)| secret_id(name, item) == *id).map(|(name, _)| name)
+    }
+
+    fn target<'a>(&'a self, change: &'a Change) -> Target<'a> {
         match change {
-            Change::Set { name, value, now_usec } => match self.secrets.get_mut(&name) {
-                Some(item) => {
-                    item.content_type = content_type(value.expose_secret()).into();
-                    item.modified = now_usec;
-                    item.value = value;
-                }
-                None => {
-                    let item = Item::new(&name, value, now_usec);
-                    self.secrets.insert(name, item);
-                }
-            },
-            Change::Delete { name } => {
-                self.secrets.remove(&name);
+            Change::Set { name, .. } | Change::Delete { name } => Target::Secret(name),
+            Change::Add { id, .. } => Target::Foreign(id),
+            Change::Alter { id, .. } | Change::Remove { id } if self.foreign.contains_key(id) => Target::Foreign(id),
+            Change::Alter { id, .. } | Change::Remove { id } => {
+                self.secret_of(id).map_or(Target::Nothing, Target::Secret)
             }
         }
     }
 
-    /// Every item as it would be after `change`: the secrets in name order, then the others.
+    /// Makes `change`, which it admits.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Set { name, value, now_usec } => self.set(name, value, now_usec),
+            Change::Delete { name } => drop(self.secrets.remove(&name)),
+            Change::Add { id, item } => drop(self.foreign.insert(id, *item)),
+            Change::Alter { id, alteration, now_usec } => {
+                let secret = self.secret_of(&id).cloned();
+                let foreign = self.foreign.get_mut(&id).map(|other| &mut other.item);
+                if let Some(item) = foreign.or_else(|| self.secrets.get_mut(&secret?)) {
+                    alteration.make(item, now_usec);
+                }
+            }
+            Change::Remove { id } => {
+                if self.foreign.remove(&id).is_none()
+                    && let Some(name) = self.secret_of(&id).cloned()
+                {
+                    self.secrets.remove(&name);
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, name: SecretName, value: SecretSlice<u8>, now_usec: u64) {
+        let content_type = content_type(value.expose_secret()).into();
+        match self.secrets.get_mut(&name) {
+            Some(item) => (item.content_type, item.modified, item.value) = (content_type, now_usec, value),
+            None => {
+                let (label, attributes) = (name.as_str().into(), Attributes::new());
+                let item = Item { label, attributes, content_type, created: now_usec, modified: now_usec, value };
+                self.secrets.insert(name, item);
+            }
+        }
+    }
+
+    /// Every item as it would be after `change`: the secrets in name order, then the others by id.
     pub(crate) fn after<'a>(&'a self, change: Option<&'a Change>) -> impl Iterator<Item = View<'a>> {
-        let named = |(name, item): (&'a SecretName, &'a Item)| item.view(name, SESAME);
-        // Without a change everything is "before" it.
-        let split = change.map(Change::name);
-        let before = (Bound::Unbounded, split.map_or(Bound::Unbounded, Bound::Excluded));
-        let behind = split.map(|name| self.secrets.range::<SecretName, _>((Bound::Excluded(name), Bound::Unbounded)));
-        self.secrets
-            .range::<SecretName, _>(before)
-            .map(named)
-            .chain(change.and_then(|change| self.changed(change)))
-            .chain(behind.into_iter().flatten().map(named))
-            .chain(self.foreign.iter().map(|other| other.item.view(&other.name, &other.origin)))
+        let changed = change.and_then(|change| self.changed(change));
+        let (secret, foreign) = match change.map(|change| self.target(change)) {
+            Some(Target::Secret(name)) => (Some(name), None),
+            Some(Target::Foreign(id)) => (None, Some(id)),
+            Some(Target::Nothing) | None => (None, None),
+        };
+        spliced(&self.secrets, secret, changed, View::secret).chain(spliced(
+            &self.foreign,
+            foreign,
+            changed,
+            View::foreign,
+        ))
     }
 
     /// The one item that `change` is about, as it would be.
     fn changed<'a>(&'a self, change: &'a Change) -> Option<View<'a>> {
-        let Change::Set { name, value, now_usec } = change else { return None };
-        let old = self.secrets.get(name);
-        Some(View {
-            name,
-            label: old.map_or(name, |item| &item.label),
-            attributes: old.map(|item| &item.attributes),
-            content_type: content_type(value.expose_secret()),
-            created: old.map_or(*now_usec, |item| item.created),
-            modified: *now_usec,
-            origin: SESAME,
-            value: value.expose_secret(),
-        })
+        match change {
+            Change::Set { name, value, now_usec } => {
+                let old = self.secrets.get(name);
+                Some(View {
+                    name,
+                    label: old.map_or(name, |item| &item.label),
+                    attributes: old.map(|item| &item.attributes),
+                    content_type: content_type(value.expose_secret()),
+                    created: old.map_or(*now_usec, |item| item.created),
+                    modified: *now_usec,
+                    origin: SESAME,
+                    value: value.expose_secret(),
+                })
+            }
+            Change::Add { id, item } => Some(View::foreign((id, item))),
+            Change::Alter { alteration, now_usec, .. } => {
+                let old = match self.target(change) {
+                    Target::Secret(name) => self.secrets.get_key_value(name).map(View::secret),
+                    Target::Foreign(id) => self.foreign.get_key_value(id).map(View::foreign),
+                    Target::Nothing => None,
+                };
+                old.map(|view| view.altered(alteration, *now_usec))
+            }
+            Change::Delete { .. } | Change::Remove { .. } => None,
+        }
     }
 }
 
-fn content_type(value: &[u8]) -> &'static str {
-    if std::str::from_utf8(value).is_ok() { "text/plain" } else { "application/octet-stream" }
+/// The items of `map` in order, the one at `at` being `changed`.
+fn spliced<'a, K: Ord, V>(
+    map: &'a BTreeMap<K, V>,
+    at: Option<&'a K>,
+    changed: Option<View<'a>>,
+    view: impl Fn((&'a K, &'a V)) -> View<'a> + Copy,
+) -> impl Iterator<Item = View<'a>> {
+    // Where nothing changes everything is "before" it.
+    let before = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Excluded));
+    let behind = at.map(|at| map.range::<K, _>((Bound::Excluded(at), Bound::Unbounded)));
+    let changed = at.and(changed);
+    map.range::<K, _>(before).map(view).chain(changed).chain(behind.into_iter().flatten().map(view))
+}
+
+/// The id of a secret of origin `sesame`, which has a name in its stead.
+pub(crate) fn secret_id(name: &SecretName, item: &Item) -> ItemId {
+    ItemId::derived(SESAME, name, item.created, 0)
 }
 
 #[cfg(test)]
 mod tests {
+    use dbus_interfaces::vault::MAX_VALUE;
+
     use super::*;
 
     fn set(name: &str, size: usize) -> Change {
@@ -232,6 +359,20 @@ mod tests {
         Change::Delete { name: name.parse().unwrap() }
     }
 
+    fn item(label: &str) -> Item {
+        let (attributes, content_type) = ([("a".into(), "b".into())].into(), "text/plain".into());
+        Item { label: label.into(), attributes, content_type, created: 1, modified: 1, value: vec![b'v'].into() }
+    }
+
+    fn add(id: ItemId, label: &str) -> Change {
+        Change::Add { id, item: Box::new(Foreign::new(id, "app", item(label)).unwrap()) }
+    }
+
+    fn relabel(id: ItemId, label: &str) -> Change {
+        let alteration = Alteration { label: Some(label.into()), ..Alteration::default() };
+        Change::Alter { id, alteration, now_usec: 9 }
+    }
+
     #[test]
     fn a_value_and_the_number_of_items_are_bounded() {
         let mut content = Content::default();
@@ -240,24 +381,11 @@ mod tests {
         (0..MAX_ITEMS).for_each(|n| content.apply(set(&n.to_string(), 1)));
         assert_eq!(content.check(), Ok(()));
         assert_eq!(content.admits(&set("one-more", 1)), Err(Refused::TooLarge(Limit::Items)));
+        let id = ItemId::random().unwrap();
+        assert_eq!(content.admits(&add(id, "one more")), Err(Refused::TooLarge(Limit::Items)));
         assert_eq!(content.admits(&set("17", 1)), Ok(()), "it replaces one");
         content.apply(set("one-more", 1));
         assert_eq!(content.check(), Err(Limit::Items));
-    }
-
-    #[test]
-    fn labels_and_attributes_are_bounded() {
-        let mut item = Item::new(&"a".parse().unwrap(), vec![].into(), 0);
-        item.label = "l".repeat(1024).into();
-        item.attributes = (0..32).map(|n| (format!("{n:02}").into(), "v".repeat(1022).into())).collect();
-        assert_eq!(item.check(), Ok(()));
-        item.attributes.insert("00".into(), "v".repeat(1023).into());
-        assert_eq!(item.check(), Err(Limit::Attributes));
-        item.attributes.insert("00".into(), "".into());
-        item.attributes.insert("32".into(), "".into());
-        assert_eq!(item.check(), Err(Limit::Attributes));
-        item.label = "l".repeat(1025).into();
-        assert_eq!(item.check(), Err(Limit::Label));
     }
 
     #[test]
@@ -280,5 +408,41 @@ mod tests {
         content.apply(binary);
         let view = content.after(None).next().unwrap();
         assert_eq!((view.created, view.modified, view.content_type), (7, 9, "application/octet-stream"));
+    }
+
+    #[test]
+    fn an_altered_item_keeps_what_was_not_altered() {
+        let (mut content, id) = (Content::default(), ItemId::random().unwrap());
+        assert_eq!(content.admits(&relabel(id, "x")), Err(Refused::NotFound));
+        content.apply(add(id, "label"));
+        content.apply(relabel(id, "other"));
+        let view = content.after(None).next().unwrap();
+        assert_eq!((view.label, view.created, view.modified, view.value), ("other", 1, 9, &b"v"[..]));
+        assert_eq!(view.attributes.map(BTreeMap::len), Some(1));
+        content.apply(Change::Remove { id });
+        assert!(content.is_empty());
+        assert_eq!(content.admits(&Change::Remove { id }), Err(Refused::NotFound));
+    }
+
+    #[test]
+    fn a_secret_is_altered_and_removed_by_its_id_too() {
+        let mut content = Content::default();
+        content.apply(set("a", 1));
+        let id = content.secrets.iter().map(|(name, item)| secret_id(name, item)).next().unwrap();
+        let change = relabel(id, "other");
+        assert_eq!(content.admits(&change), Ok(()));
+        assert_eq!(content.after(Some(&change)).map(|view| view.label).collect::<Vec<_>>(), ["other"]);
+        content.apply(change);
+        assert_eq!(content.after(None).map(|view| (view.name, view.label)).collect::<Vec<_>>(), [("a", "other")]);
+        content.apply(Change::Remove { id });
+        assert!(content.is_empty());
+    }
+
+    #[test]
+    fn no_application_passes_its_item_off_as_one_of_sesame_secret() {
+        let id = ItemId::random().unwrap();
+        for origin in ["", SESAME] {
+            assert_eq!(Foreign::new(id, origin, item("x")).err(), Some(Limit::Origin));
+        }
     }
 }

@@ -28,6 +28,9 @@ pub enum Error {
         /// What was asked for.
         name: SecretName,
     },
+    /// The vault holds no item of this id.
+    #[error("the vault of {0} holds no such item; it was deleted, or never there: search again")]
+    NoSuchItem(ProfileName),
     /// More than a vault may hold. Nothing was written.
     #[error("{0}")]
     TooLarge(#[from] Limit),
@@ -102,6 +105,12 @@ pub enum Limit {
     /// 32 of 1 KiB each.
     #[error("an item has at most 32 attributes of 1 KiB each; use fewer or shorter ones")]
     Attributes,
+    /// 255 bytes.
+    #[error("a content type and the name of an item's application have at most 255 bytes; use shorter ones")]
+    Word,
+    /// Not a limit of size: `sesame secret` alone makes items that `sesame run` hands to programs.
+    #[error("an item's application has a name, which is not sesame; give its real one")]
+    Origin,
     /// 1 MiB.
     #[error("a secret is at most 1 MiB; keep what is larger in an encrypted file, and that file's key here")]
     Value,
@@ -181,7 +190,7 @@ impl From<Error> for dbus_interfaces::Error {
             Error::NoSuchProfile(_) => Self::NoSuchProfile(sentence),
             Error::AlreadyExists(_) => Self::AlreadyExists(sentence),
             Error::WrongPassphrase(_) => Self::WrongPassphrase(sentence),
-            Error::NotFound { .. } => Self::NotFound(sentence),
+            Error::NotFound { .. } | Error::NoSuchItem(_) => Self::NotFound(sentence),
             Error::TooLarge(_) | Error::OversizedFile(_) => Self::TooLarge(sentence),
             Error::Corrupt { .. } => Self::CorruptVault(sentence),
             Error::ChangedOnDisk(_) => Self::ChangedOnDisk(sentence),

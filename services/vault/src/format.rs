@@ -11,8 +11,9 @@ use dbus_interfaces::ProfileName;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
-    content::{Change, Content, Foreign, Item, SESAME, View},
+    content::{Change, Content, Foreign, View},
     error::{Flaw, Limit},
+    item::{Item, ItemId, SESAME},
 };
 
 const FORMAT: u64 = 1;
@@ -77,7 +78,7 @@ pub(crate) fn read(json: &[u8], profile: &ProfileName) -> Result<Content, Unread
     for (index, item) in found.items.into_iter().enumerate() {
         take_in(&mut content, item).map_err(|wrong| Flaw::Item { number: index + 1, wrong })?;
     }
-    let mut items = content.secrets.values().chain(content.foreign.iter().map(|other| &other.item));
+    let mut items = content.secrets.values().chain(content.foreign.values().map(|other| &other.item));
     content.check().and_then(|()| items.try_for_each(Item::check)).map_err(Unreadable::TooLarge)?;
     Ok(content)
 }
@@ -97,7 +98,8 @@ fn take_in(content: &mut Content, found: FoundItem) -> Result<(), &'static str> 
         value: value.into(),
     };
     if &*found.origin != SESAME {
-        content.foreign.push(Foreign { origin: found.origin, name: found.name, item });
+        let id = free_id(content, &found.origin, &found.name, item.created);
+        content.foreign.insert(id, Foreign { origin: found.origin, name: found.name, item });
         return Ok(());
     }
     let name = found.name.parse().map_err(|_| "has a name out of form")?;
@@ -105,6 +107,17 @@ fn take_in(content: &mut Content, found: FoundItem) -> Result<(), &'static str> 
         None => Ok(()),
         Some(_) => Err("has the name of another"),
     }
+}
+
+/// The id of an item that is read: its name, or where that is none, or another's, one that is the same at each reading.
+fn free_id(content: &Content, origin: &str, name: &str, created: u64) -> ItemId {
+    let mut id = name.parse().unwrap_or_else(|_| ItemId::derived(origin, name, created, 0));
+    let mut turn = 0;
+    while content.foreign.contains_key(&id) {
+        turn += 1;
+        id = ItemId::derived(origin, name, created, turn);
+    }
+    id
 }
 
 #[derive(Serialize)]
@@ -233,6 +246,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::content::Alteration;
 
     fn work() -> ProfileName {
         "work".parse().unwrap()
@@ -309,11 +323,24 @@ mod tests {
         "[a-d][a-c]?".prop_map(|name| name.parse().unwrap())
     }
 
+    fn id() -> impl Strategy<Value = ItemId> {
+        (0..4_u64).prop_map(|turn| ItemId::derived("app", "x", 0, turn))
+    }
+
     fn change() -> impl Strategy<Value = Change> {
         let set = (name(), any::<Vec<u8>>(), any::<u64>());
         prop_oneof![
             3 => set.prop_map(|(name, value, now_usec)| Change::Set { name, value: value.into(), now_usec }),
             1 => name().prop_map(|name| Change::Delete { name }),
+            1 => (id(), foreign()).prop_map(|(id, other)| {
+                let item = Foreign::new(id, "app", other.item).unwrap();
+                Change::Add { id, item: Box::new(item) }
+            }),
+            1 => (id(), "\\PC{0,4}", any::<u64>()).prop_map(|(id, label, now_usec)| {
+                let alteration = Alteration { label: Some(label.into()), ..Alteration::default() };
+                Change::Alter { id, alteration, now_usec }
+            }),
+            1 => id().prop_map(|id| Change::Remove { id }),
         ]
     }
 
@@ -342,12 +369,17 @@ mod tests {
             changes in proptest::collection::vec(change(), 1..12),
             foreign in proptest::collection::vec(foreign(), 0..3),
         ) {
-            let mut content = Content { foreign, ..Content::default() };
+            let mut content = Content::default();
+            for other in foreign {
+                let id = free_id(&content, &other.origin, &other.name, other.item.created);
+                content.foreign.insert(id, other);
+            }
             for change in changes {
                 let foreseen = written(&content, Some(&change));
                 content.apply(change);
                 prop_assert!(foreseen == written(&content, None));
                 let mut again = read(&foreseen, &work()).unwrap();
+                prop_assert!(again.foreign.keys().eq(content.foreign.keys()), "ids are the same at each reading");
                 prop_assert_eq!(again.generation, content.generation + 1);
                 again.generation -= 1;
                 prop_assert!(written(&again, None) == foreseen);

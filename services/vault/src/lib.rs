@@ -1,7 +1,7 @@
 //! The vault files (contract, section 3): what is in them, how they are encrypted, and how they are written so that
 //! nothing is ever lost. Synchronous: the caller brings the thread and the time. No bus, no configuration, no log.
 //!
-//! Pure: `content` (items and changes to them), `format` (their JSON), `work_factor`. Edges: `keys` (age), `files`
+//! Pure: `content` (items and changes to them), `item`, `found` (looking for items), `format` (their JSON), `work_factor`. Edges: `keys` (age), `files`
 //! (the disk), `draft` (a file on its way in). [`Store`] joins them.
 
 mod content;
@@ -9,14 +9,18 @@ mod draft;
 mod error;
 mod files;
 mod format;
+mod found;
+mod item;
 mod keys;
 mod open_vault;
 mod store;
 mod work_factor;
 
-pub use content::Change;
+pub use content::{Alteration, Change, Content, Foreign, Refused};
 pub use error::{Error, Flaw, Limit};
 pub use files::{Disk, Files, Stamp};
+pub use found::{Found, SCHEMA};
+pub use item::{Attributes, InvalidItemId, Item, ItemId, SESAME};
 pub use open_vault::{OpenVault, Rekeyed, Written};
 pub use store::Store;
 pub use work_factor::{InvalidWorkFactor, WorkFactor};

@@ -37,6 +37,11 @@ impl OpenVault {
         &self.profile
     }
 
+    /// What it holds.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
     /// The names of the secrets (the items of origin `sesame`), in order.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &SecretName> {
         self.content.secrets.keys()

@@ -220,6 +220,7 @@ impl Store {
         vault.content.admits(change).map_err(|refused| match (refused, change) {
             (Refused::TooLarge(limit), _) => limit.into(),
             (Refused::NotFound, Change::Set { name, .. } | Change::Delete { name }) => not_found(vault, name),
+            (Refused::NotFound, _) => Error::NoSuchItem(vault.profile.clone()),
         })?;
         let place = Place::new(self.folder.join(vault.profile.as_str()));
         let items = self.seal_items(&place, &vault.key, &vault.profile, &vault.content, Some(change))?;
