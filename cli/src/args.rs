@@ -312,6 +312,9 @@ pub enum Secret {
 pub struct SecretList {
     #[command(flatten)]
     pub which: WhichProfile,
+    /// Print the items of other applications too: whose each is, its name or label, and by what it is found
+    #[arg(long)]
+    pub all: bool,
     #[command(flatten)]
     pub timeout: Timeout,
 }

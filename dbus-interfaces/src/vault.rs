@@ -1,5 +1,10 @@
 //! `org.opensesame.Vault`: passphrases and secrets, only on the private socket.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use zbus::Type;
+
 /// The interface.
 pub const INTERFACE: &str = "org.opensesame.Vault";
 /// Its only object.
@@ -9,6 +14,44 @@ pub const PATH: &str = "/org/opensesame/Vault";
 pub const MAX_VALUE: usize = 1024 * 1024;
 /// The longest passphrase, in bytes.
 pub const MAX_PASSPHRASE: usize = 1024;
+
+/// An item of a vault, as it is listed: everything but its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct ListedItem {
+    /// What names it, and no other item ever: 32 hex digits.
+    pub id: String,
+    /// Whose it is: `sesame`, or an application.
+    pub origin: String,
+    /// The name of one that `sesame secret` made; empty for all others.
+    pub name: String,
+    /// What people call it.
+    pub label: String,
+    /// By which it is found.
+    pub attributes: BTreeMap<String, String>,
+    /// What its value is.
+    pub content_type: String,
+    /// When it was made (CLOCK_REALTIME, microseconds).
+    pub created_usec: u64,
+    /// When it was last changed.
+    pub modified_usec: u64,
+}
+
+/// An item to store: of another application, not of `sesame secret`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct NewItem {
+    /// The application's name: 1 to 255 bytes, and not `sesame`.
+    pub origin: String,
+    /// What people call it: at most 1 KiB.
+    pub label: String,
+    /// By which it is found: at most 32, of 1 KiB each.
+    pub attributes: BTreeMap<String, String>,
+    /// What its value is: at most 255 bytes.
+    pub content_type: String,
+    /// When it was made (CLOCK_REALTIME, microseconds): 0 is now.
+    pub created_usec: u64,
+    /// When it was last changed: 0 is now.
+    pub modified_usec: u64,
+}
 
 /// Checks a passphrase's form: 1 to 1024 bytes of UTF-8 without control characters. The text names no part of it.
 ///
@@ -49,6 +92,18 @@ pub trait Vault {
 
     /// Deletes one secret.
     fn delete_secret(&self, profile: &str, name: &str) -> Result<(), crate::Error>;
+
+    /// Every item, of every origin, without values.
+    fn list_items(&self, profile: &str) -> Result<Vec<ListedItem>, crate::Error>;
+
+    /// One item and its value.
+    fn get_item(&self, profile: &str, id: &str) -> Result<(ListedItem, Vec<u8>), crate::Error>;
+
+    /// Stores an item of an application, always a new one; its id.
+    fn store_item(&self, profile: &str, item: &NewItem, value: &[u8]) -> Result<String, crate::Error>;
+
+    /// Deletes one item.
+    fn delete_item(&self, profile: &str, id: &str) -> Result<(), crate::Error>;
 }
 
 #[cfg(test)]

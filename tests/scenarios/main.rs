@@ -9,6 +9,7 @@ mod bounded;
 mod command_line;
 mod exit_codes;
 mod installed;
+mod items;
 mod keyrings;
 mod lifecycle;
 mod private;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     command_line::add(&mut suite);
     exit_codes::add(&mut suite);
     installed::add(&mut suite);
+    items::add(&mut suite);
     keyrings::add(&mut suite);
     lifecycle::add(&mut suite);
     private::add(&mut suite);

@@ -2,7 +2,10 @@
 
 use std::io::Read;
 
-use dbus_interfaces::{ProfileName, SecretName, vault::MAX_VALUE};
+use dbus_interfaces::{
+    ProfileName, SecretName,
+    vault::{ListedItem, MAX_VALUE},
+};
 use rustix::{
     stdio::{stdin, stdout},
     termios::isatty,
@@ -15,7 +18,9 @@ use crate::{
     deadline::{CALL, Deadline},
     error::{During, Error, Failure},
     exit::Code,
-    input, output, private, terminal,
+    input, output, private,
+    render::items,
+    terminal,
 };
 
 pub(super) async fn run(args: &Secret) -> Result<Code, Failure> {
@@ -39,6 +44,10 @@ fn deadline(timeout: Timeout) -> Deadline {
 }
 
 async fn list(profile: &ProfileName, args: &SecretList) -> Result<(), Error> {
+    if args.all {
+        let items: Vec<ListedItem> = private::call("ListItems", &profile.as_str(), deadline(args.timeout)).await?;
+        return output::lines(items::lines(&items));
+    }
     let names: Vec<String> = private::call("ListSecrets", &profile.as_str(), deadline(args.timeout)).await?;
     output::lines(names)
 }

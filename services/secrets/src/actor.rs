@@ -23,7 +23,7 @@ use crate::{
     alarm::Alarm,
     attempts::Attempts,
     autolock::AutoLock,
-    handle::{Attempt, Command, Inbox, Waiter, Which},
+    handle::{Attempt, Command, Inbox, Reads, Waiter, Which},
     holds::Holds,
     journal, signals,
     state::{self, Change, Reason, State, Trouble},
@@ -134,6 +134,12 @@ impl Actor {
                     self.used(&profile);
                 }
                 answer(waiter, value);
+            }
+            Command::Look(profile, reads, look) => {
+                look(self.served(&profile));
+                if reads == Reads::Secret {
+                    self.used(&profile);
+                }
             }
             Command::Edit(profile, edit, waiter) => self.edit(profile, edit, waiter),
             Command::Attempt(from, attempt) => self.attempt(from, attempt),

@@ -8,7 +8,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
-use vault_store::Change as Edit;
+use vault_store::{Change as Edit, OpenVault};
 
 use crate::{attempts::ConnectionId, autolock::Event, state::Snapshot, work::Wish};
 
@@ -35,6 +35,8 @@ pub enum Command {
     List(ProfileName, Waiter<Vec<String>>),
     /// One secret's value.
     Get(ProfileName, SecretName, Waiter<Box<[u8]>>),
+    /// A look at an open vault, or at why it is not served: one that reads a secret, or not.
+    Look(ProfileName, Reads, Look),
     /// A change to a vault's content.
     Edit(ProfileName, Edit, Waiter<()>),
     /// Something that takes a passphrase.
@@ -47,6 +49,18 @@ pub enum Command {
     #[cfg(debug_assertions)]
     Wedge,
 }
+
+/// Whether a look reads a secret, and so counts as use of the vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// A value leaves the vault.
+    Secret,
+    /// Only what is said about it.
+    Nothing,
+}
+
+/// Looks at an open vault, or is told why it is not served. Quick: nobody is answered meanwhile.
+pub type Look = Box<dyn FnOnce(Result<&OpenVault, Error>) + Send>;
 
 /// Something that takes a passphrase, and who waits for it.
 pub struct Attempt {
@@ -107,6 +121,17 @@ impl Handle {
     /// One secret's value.
     pub async fn get(&self, profile: ProfileName, name: SecretName) -> Result<Box<[u8]>, Error> {
         self.ask(|waiter| Command::Get(profile, name, waiter)).await
+    }
+
+    /// What `look` sees in an open vault.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        profile: ProfileName,
+        reads: Reads,
+        look: impl FnOnce(&OpenVault) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.ask(|waiter| Command::Look(profile, reads, Box::new(|vault| drop(waiter.send(vault.and_then(look))))))
+            .await
     }
 
     /// Changes a vault's content.

@@ -1,4 +1,4 @@
-//! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`, `autolock`. Edges: `actor` (the one owner of the vaults) and
+//! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`, `autolock`, `items`. Edges: `actor` (the one owner of the vaults) and
 //! `handle` (the way to it), `work` (what workers do), `signals`, `dbus`, `units` and `journal` (what is said and
 //! asked), `runtime_folder`.
 
@@ -9,6 +9,7 @@ pub mod autolock;
 pub mod dbus;
 pub mod handle;
 pub mod holds;
+pub mod items;
 pub mod journal;
 pub mod runtime_folder;
 pub mod signals;

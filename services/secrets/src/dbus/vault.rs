@@ -7,17 +7,23 @@ use daemon_runtime::{
 };
 use dbus_interfaces::{
     Error, ProfileName, SecretName,
-    vault::{MAX_VALUE, check_passphrase},
+    vault::{ListedItem, MAX_VALUE, NewItem, check_passphrase},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
-use vault_store::Change;
+use vault_store::{Change, OpenVault};
 use zbus::{Type, interface};
 
-use crate::{attempts::ConnectionId, handle::Handle, work::Wish};
+use crate::{
+    attempts::ConnectionId,
+    handle::{Handle, Reads},
+    items,
+    work::Wish,
+};
 
 /// The methods that wait for a key or a disk.
-const WAITS: &[&str] = &["Create", "Unlock", "ChangePassphrase", "Delete", "SetSecret", "DeleteSecret"];
+const WAITS: &[&str] =
+    &["Create", "Unlock", "ChangePassphrase", "Delete", "SetSecret", "DeleteSecret", "StoreItem", "DeleteItem"];
 
 /// One connection's object.
 pub struct Vault {
@@ -96,6 +102,32 @@ impl Vault {
         }
         let value = Box::<[u8]>::from(value).into();
         self.vaults.edit(profile, Change::Set { name, value, now_usec: clock::now_usec() }).await
+    }
+
+    #[zbus(out_args("items"))]
+    async fn list_items(&self, profile: &str) -> Result<Vec<ListedItem>, Error> {
+        let look = |vault: &OpenVault| Ok(vault.content().items().map(|item| items::listed(vault, item)).collect());
+        self.vaults.look(profile_name(profile)?, Reads::Nothing, look).await
+    }
+
+    #[zbus(out_args("item", "value"))]
+    async fn get_item(&self, profile: &str, id: &str) -> Result<(ListedItem, Value), Error> {
+        let (profile, id) = (profile_name(profile)?, items::id(id)?);
+        let looked = self.vaults.look(profile, Reads::Secret, move |vault| {
+            let found = vault.content().item(&id).ok_or_else(|| items::not_found(vault.profile()))?;
+            Ok((items::listed(vault, found), found.item.value.expose_secret().into()))
+        });
+        looked.await.map(|(item, value)| (item, Value(value)))
+    }
+
+    #[zbus(out_args("id"))]
+    async fn store_item(&self, profile: &str, item: NewItem, value: &[u8]) -> Result<String, Error> {
+        let (id, change) = items::added(item, value, clock::now_usec())?;
+        self.vaults.edit(profile_name(profile)?, change).await.map(|()| id.to_string())
+    }
+
+    async fn delete_item(&self, profile: &str, id: &str) -> Result<(), Error> {
+        self.vaults.edit(profile_name(profile)?, Change::Remove { id: items::id(id)? }).await
     }
 
     async fn delete_secret(&self, profile: &str, name: &str) -> Result<(), Error> {
