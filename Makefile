@@ -32,14 +32,20 @@ unit := $(root)/$(if $(filter %/.local,$(PREFIX)),share,lib)/systemd/user
 interface := $(root)/share/dbus-1/interfaces
 # The journal reads catalogs of the whole system only.
 catalog := $(if $(filter /usr /usr/local,$(PREFIX)),$(root)/lib/systemd/catalog)
+# Only what belongs to the system is run by root: nothing below a user's home.
+wide := $(filter /usr /usr/local,$(PREFIX))
+libexecdir := $(PREFIX)/libexec/open-sesame
+libexec := $(DESTDIR)$(libexecdir)
+system := $(root)/lib/systemd/system
 bash := $(root)/share/bash-completion/completions
 zsh := $(root)/share/zsh/site-functions
 fish := $(root)/share/fish/vendor_completions.d
 man := $(root)/share/man/man1
 
-# Writes the files $(1) into the folder $(2), with the place of the programs.
+# Writes the files $(1) into the folder $(2), with the place of the programs. $(3) is where they come from.
 fill = for name in $(1); do \
-	sed 's|@bindir@|$(PREFIX)/bin|' systemd-user/$$name.in >$(2)/$$name && chmod 644 $(2)/$$name || exit; done
+	sed 's|@bindir@|$(PREFIX)/bin|; s|@libexecdir@|$(libexecdir)|' $(or $(3),systemd-user)/$$name.in >$(2)/$$name && \
+	chmod 644 $(2)/$$name || exit; done
 
 .PHONY: help build demo test test-systemd install uninstall check-deps
 
@@ -83,6 +89,12 @@ ifneq ($(catalog),)
 	install -m 644 systemd-user/open-sesame.catalog $(catalog)
 	[ -n "$(DESTDIR)" ] || ! command -v journalctl >/dev/null || journalctl --update-catalog
 endif
+ifneq ($(wide),)
+	install -d $(libexec) $(system)
+	$(call fill,sesame-pam-unlock,$(libexec),pam)
+	chmod 755 $(libexec)/sesame-pam-unlock
+	$(call fill,open-sesame-unlock-user@.service,$(system),systemd-system)
+endif
 	$(BUILT)/sesame completions bash >$(bash)/sesame
 	$(BUILT)/sesame completions zsh >$(zsh)/_sesame
 	$(BUILT)/sesame completions fish >$(fish)/sesame.fish
@@ -93,5 +105,8 @@ uninstall:
 ifneq ($(catalog),)
 	rm -f $(catalog)/open-sesame.catalog
 	[ -n "$(DESTDIR)" ] || ! command -v journalctl >/dev/null || journalctl --update-catalog
+endif
+ifneq ($(wide),)
+	rm -f $(libexec)/sesame-pam-unlock $(system)/open-sesame-unlock-user@.service
 endif
 	rm -f $(bash)/sesame $(zsh)/_sesame $(fish)/sesame.fish $(man)/sesame.1 $(man)/sesame-*.1

@@ -60,7 +60,7 @@ pub enum Command {
     #[command(subcommand)]
     Profile(Profile),
     /// Unlock a vault, and activate its profile
-    Unlock(Unlock),
+    Unlock(UnlockNow),
     /// Lock a vault: its key leaves memory
     ///
     /// Done when the keys are gone: a vault that is locked already, or a daemon that does not run, is no failure.
@@ -256,7 +256,19 @@ pub struct NamedProfile {
     pub timeout: Timeout,
 }
 
-/// `sesame unlock` and `sesame toggle`.
+/// `sesame unlock`.
+#[derive(Debug, Group)]
+pub struct UnlockNow {
+    /// For programs that log a user in: wait a minute for the session, and do nothing where this user has no vault
+    ///
+    /// How to have a vault unlocked by the login is told in docs/unlock-at-login.md, which comes with the source.
+    #[arg(long)]
+    pub at_login: bool,
+    #[command(flatten)]
+    pub unlock: Unlock,
+}
+
+/// What `sesame unlock` and `sesame toggle` both take.
 #[derive(Debug, Group)]
 pub struct Unlock {
     #[command(flatten)]

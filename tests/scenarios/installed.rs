@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -61,6 +62,7 @@ async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session
         "lib/systemd/user/open-sesame-secrets.service",
         "lib/systemd/user/open-sesame.target",
         "lib/systemd/user/open-sesame-unlocked@.target",
+        "lib/systemd/user/open-sesame-unlock@.service",
         "share/dbus-1/interfaces/org.opensesame.Daemon.xml",
         "share/dbus-1/interfaces/org.opensesame.Profile.xml",
         "share/dbus-1/interfaces/org.opensesame.Secrets.xml",
@@ -110,8 +112,19 @@ async fn a_system_wide_install_brings_a_catalog_that_the_journal_takes(session: 
         let (subject, text) = explained.split_once("\n\n").unwrap();
         assert!(shown.contains(&format!("Subject: {subject}\n")) && shown.contains(text), "{shown}{explained}");
     }
+    // What root runs comes with a system-wide install only.
+    for (place, mode) in [
+        ("libexec/open-sesame/sesame-pam-unlock", 0o755),
+        ("lib/systemd/system/open-sesame-unlock-user@.service", 0o644),
+    ] {
+        let file = folder.join("usr").join(place);
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("/usr/bin/sesame unlock ") && !text.contains("dir@"), "{text}");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, mode, "{place}");
+    }
     make("uninstall", &variables);
-    assert!(!folder.join("usr/lib/systemd/catalog/open-sesame.catalog").exists());
+    let left: BTreeSet<PathBuf> = every_file(&folder.join("usr"));
+    assert_eq!(left, BTreeSet::new());
 }
 
 async fn installed_activation_files_start_the_installed_daemons(session: Session) {

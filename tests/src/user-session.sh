@@ -34,9 +34,14 @@ mount --bind /run/passwd /etc/passwd
 # The user's own folder goes before /etc/systemd/user, where a distribution links the bus that it prefers.
 units=$home/.config/systemd/user
 mkdir -p "$units"
+# The credentials that the system's manager would hand to the user's one: none yet.
+credentials=/run/credentials/user@$uid.service
+mkdir -p "$credentials"
+# How a scenario acts as root, as a login does: everything else in it is the user's.
+install -m 4755 "$(command -v setpriv)" /run/as-root
 sed '/^Alias=/d' "$bus_unit" >"$units/dbus.service"
-chmod 700 "$home" "$runtime"
-chown -R "$uid:$uid" "$group" "$home" "$runtime"
+chmod 700 "$home" "$runtime" "$credentials"
+chown -R "$uid:$uid" "$group" "$home" "$runtime" "$credentials"
 
 unset "${!XDG_@}" NOTIFY_SOCKET INVOCATION_ID 2>/dev/null || true
 export HOME=$home USER=sesame-test LOGNAME=sesame-test XDG_RUNTIME_DIR=$runtime LC_ALL=C.UTF-8
@@ -56,7 +61,8 @@ wait_for() {
 /lib/systemd/systemd-journald </dev/null >/run/journald.log 2>&1 &
 wait_for "the journal" test -S /run/systemd/journal/stdout
 ( cd "$home"; echo "$BASHPID" >"$group/cgroup.procs"
-  exec setpriv --reuid "$uid" --regid "$uid" --clear-groups /lib/systemd/systemd --user --log-target=journal ) \
+  exec env CREDENTIALS_DIRECTORY="$credentials" setpriv --reuid "$uid" --regid "$uid" --clear-groups \
+    /lib/systemd/systemd --user --log-target=journal ) \
   </dev/null >/run/manager.log 2>&1 &
 manager=$!
 wait_for "the user's service manager" as_user systemctl --user is-active --quiet default.target

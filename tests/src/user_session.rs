@@ -178,6 +178,11 @@ impl UserSession {
         }
     }
 
+    /// Any program, as root.
+    pub async fn as_root(&self, words: &[&str]) -> Ended {
+        self.run(&[&["/run/as-root", "--reuid=0", "--regid=0", "--clear-groups"], words].concat()).await
+    }
+
     /// Waits until a property of a unit has a value.
     pub async fn until_property(&self, unit: &str, name: &str, value: &str) {
         self.until_property_is(unit, name, |now| now == value).await;

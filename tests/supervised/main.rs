@@ -9,6 +9,7 @@ mod crashed;
 mod hung;
 mod journal;
 mod keyrings;
+mod login;
 mod reconciled;
 mod sandboxed;
 mod started;
@@ -56,6 +57,7 @@ fn all() -> Vec<Scenario> {
         hung::scenarios(),
         journal::scenarios(),
         keyrings::scenarios(),
+        login::scenarios(),
         reconciled::scenarios(),
         sandboxed::scenarios(),
         started::scenarios(),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use dbus_interfaces::ProfileName;
+use dbus_interfaces::{ProfileName, places};
+use tokio::time::{Instant, sleep};
 
 use crate::{
-    args::Unlock,
+    args::UnlockNow,
     bus::{Bus, SECRETS},
     daemons,
     deadline::{CALL, Deadline, KEY},
@@ -15,12 +16,36 @@ use crate::{
     private,
 };
 
-pub(super) async fn run(args: &Unlock) -> Result<Code, Failure> {
+/// How long a login may take from the passphrase to the session.
+const LOGIN: Duration = Duration::from_secs(60);
+/// Between two looks for the session's bus, whose coming nobody tells.
+const LOOK: Duration = Duration::from_millis(250);
+
+pub(super) async fn run(args: &UnlockNow) -> Result<Code, Failure> {
     let what = |profile: &ProfileName| format!("cannot unlock {profile}");
+    if args.at_login {
+        session().await.during("cannot unlock at login")?;
+        // Asked only now: the home may come with the session.
+        if !places::vaults_folder().during("cannot unlock at login")?.is_dir() {
+            return Ok(Code::Success);
+        }
+    }
+    let args = &args.unlock;
     let profile = daemons::chosen(args.which.profile.as_ref()).during("cannot unlock")?;
     let bus = daemons::start().await.during(what(&profile))?;
     unlock(bus, &profile, &args.passphrase.source(), args.timeout.timeout).await.during(what(&profile))?;
     Ok(Code::Success)
+}
+
+/// Waits until there is a session bus.
+async fn session() -> Result<(), Error> {
+    let end = Instant::now() + LOGIN;
+    loop {
+        match Bus::connect(Deadline::after(CALL)).await {
+            Err(Error::NoBus { .. }) if Instant::now() < end => sleep(LOOK).await,
+            answer => return answer.map(|_| ()),
+        }
+    }
 }
 
 /// Unlocks and activates `profile`. The passphrase is asked for only where it is locked.
