@@ -74,4 +74,8 @@ pub trait Secrets {
     /// A vault's state changed.
     #[zbus(signal)]
     fn vault_changed(&self, profile: String, locked: bool, active: bool, reason: String) -> zbus::Result<()>;
+
+    /// Somebody read a secret.
+    #[zbus(signal)]
+    fn secret_read(&self, profile: String, name: String, pid: u32, unit: String) -> zbus::Result<()>;
 }

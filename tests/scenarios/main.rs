@@ -17,6 +17,7 @@ mod published;
 mod secrecy;
 mod stalled;
 mod vault_files;
+mod who_read;
 
 use std::process::ExitCode;
 
@@ -45,5 +46,6 @@ fn main() -> ExitCode {
     secrecy::add(&mut suite);
     stalled::add(&mut suite);
     vault_files::add(&mut suite);
+    who_read::add(&mut suite);
     libtest_mimic::run(&arguments, suite.trials()).exit_code()
 }

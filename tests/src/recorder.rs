@@ -129,6 +129,7 @@ pub fn line(message: &Message) -> Option<String> {
     let words = values.fields().iter().map(|field| match field {
         zbus::Variant::Str(text) => text.to_string(),
         zbus::Variant::Bool(truth) => truth.to_string(),
+        zbus::Variant::U32(number) => number.to_string(),
         zbus::Variant::U64(number) => number.to_string(),
         other => format!("{other:?}"),
     });

@@ -13,7 +13,7 @@ use std::{
 
 use daemon_config::Config;
 use daemon_runtime::{clock, outbox::Outbox};
-use dbus_interfaces::{Error, ProfileName, SecretName};
+use dbus_interfaces::{Error, ProfileName};
 use tokio::sync::{mpsc, oneshot};
 use vault_store::{OpenVault, Store, WorkFactor};
 use zbus::names::OwnedUniqueName;
@@ -23,7 +23,7 @@ use crate::{
     alarm::Alarm,
     attempts::Attempts,
     autolock::AutoLock,
-    handle::{Attempt, Command, Inbox, Reads, Waiter, Which},
+    handle::{Attempt, Command, Inbox, Reads, Waiter, Wanted, Which},
     holds::Holds,
     journal, signals,
     state::{self, Change, Reason, State, Trouble},
@@ -128,10 +128,10 @@ impl Actor {
                 let names = self.served(&profile).map(|vault| vault.names().map(ToString::to_string).collect());
                 answer(waiter, names);
             }
-            Command::Get(profile, name, waiter) => {
-                let value = self.get(&profile, &name);
+            Command::Get(wanted, waiter) => {
+                let value = self.get(&wanted);
                 if value.is_ok() {
-                    self.used(&profile);
+                    self.used(&wanted.profile);
                 }
                 answer(waiter, value);
             }
@@ -170,13 +170,19 @@ impl Actor {
         self.open.get(profile).map(|vault| &**vault).ok_or_else(|| state::locked(profile))
     }
 
-    fn get(&self, profile: &ProfileName, name: &SecretName) -> Result<Box<[u8]>, Error> {
-        let value = self.served(profile)?.get(name);
-        value.map(Into::into).ok_or_else(|| {
+    fn get(&self, wanted: &Wanted) -> Result<Box<[u8]>, Error> {
+        let Wanted { profile, name, .. } = wanted;
+        let value = self.served(profile)?.get(name).ok_or_else(|| {
             Error::NotFound(format!(
                 "{profile} holds no secret {name}; sesame secret list -p {profile} shows what it holds"
             ))
-        })
+        })?;
+        // Not waited for: a reader pays no round trip for being seen.
+        match signals::read(&self.name, wanted) {
+            Ok(message) => self.outbox.send(message),
+            Err(cause) => tracing::error!(%cause, "that a secret was read could not be announced"),
+        }
+        Ok(value.into())
     }
 
     fn set_active(&mut self, profile: &ProfileName, active: bool, waiter: Waiter<()>) {

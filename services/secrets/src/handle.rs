@@ -10,7 +10,7 @@ use tokio::{
 };
 use vault_store::{Change as Edit, OpenVault};
 
-use crate::{attempts::ConnectionId, autolock::Event, state::Snapshot, work::Wish};
+use crate::{attempts::ConnectionId, autolock::Event, reader::Reader, state::Snapshot, work::Wish};
 
 /// Where an answer is wanted.
 pub type Waiter<T> = oneshot::Sender<Result<T, Error>>;
@@ -34,7 +34,7 @@ pub enum Command {
     /// The names of a vault's secrets.
     List(ProfileName, Waiter<Vec<String>>),
     /// One secret's value.
-    Get(ProfileName, SecretName, Waiter<Box<[u8]>>),
+    Get(Wanted, Waiter<Box<[u8]>>),
     /// A look at an open vault, or at why it is not served: one that reads a secret, or not.
     Look(ProfileName, Reads, Look),
     /// A change to a vault's content.
@@ -61,6 +61,16 @@ pub enum Reads {
 
 /// Looks at an open vault, or is told why it is not served. Quick: nobody is answered meanwhile.
 pub type Look = Box<dyn FnOnce(Result<&OpenVault, Error>) + Send>;
+
+/// A secret that somebody wants to read.
+pub struct Wanted {
+    /// Whose it is.
+    pub profile: ProfileName,
+    /// Its name.
+    pub name: SecretName,
+    /// Who wants it.
+    pub reader: Reader,
+}
 
 /// Something that takes a passphrase, and who waits for it.
 pub struct Attempt {
@@ -118,9 +128,9 @@ impl Handle {
         self.ask(|waiter| Command::List(profile, waiter)).await
     }
 
-    /// One secret's value.
-    pub async fn get(&self, profile: ProfileName, name: SecretName) -> Result<Box<[u8]>, Error> {
-        self.ask(|waiter| Command::Get(profile, name, waiter)).await
+    /// One secret's value; that it was read, and by whom, is announced.
+    pub async fn get(&self, wanted: Wanted) -> Result<Box<[u8]>, Error> {
+        self.ask(|waiter| Command::Get(wanted, waiter)).await
     }
 
     /// What `look` sees in an open vault.

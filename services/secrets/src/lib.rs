@@ -1,6 +1,6 @@
 //! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`, `autolock`, `items`. Edges: `actor` (the one owner of the vaults) and
 //! `handle` (the way to it), `work` (what workers do), `signals`, `dbus`, `units` and `journal` (what is said and
-//! asked), `runtime_folder`.
+//! asked), `reader` (who reads), `runtime_folder`.
 
 pub mod actor;
 pub mod alarm;
@@ -11,6 +11,7 @@ pub mod handle;
 pub mod holds;
 pub mod items;
 pub mod journal;
+pub mod reader;
 pub mod runtime_folder;
 pub mod signals;
 pub mod state;

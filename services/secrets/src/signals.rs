@@ -1,4 +1,5 @@
-//! The messages that tell of a change: `PropertiesChanged`, which carries the whole state, then `VaultChanged`.
+//! The messages that tell of a change: `PropertiesChanged`, which carries the whole state, then `VaultChanged`; and of
+//! who read what.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,10 @@ use dbus_interfaces::secrets::{INTERFACE, PATH, Vaults};
 use serde::Serialize;
 use zbus::{Message, Type, names::OwnedUniqueName, wire::as_variant};
 
-use crate::state::{Change, Snapshot};
+use crate::{
+    handle::Wanted,
+    state::{Change, Snapshot},
+};
 
 /// Every property. Each signal is the whole state, so that a lost one is healed by the next.
 #[derive(Serialize, Type)]
@@ -54,4 +58,13 @@ pub fn messages(sender: &OwnedUniqueName, change: &Change) -> zbus::Result<Vec<M
         Message::signal(PATH, INTERFACE, "VaultChanged").sender(sender.clone()).build(&body)
     });
     std::iter::once(properties).chain(vaults).collect()
+}
+
+/// The signal that tells that a secret was read.
+///
+/// # Errors
+/// A message would be larger than D-Bus allows.
+pub fn read(sender: &OwnedUniqueName, Wanted { profile, name, reader }: &Wanted) -> zbus::Result<Message> {
+    let body = (profile.as_str(), name.as_str(), reader.pid, reader.unit.as_str());
+    Message::signal(PATH, INTERFACE, "SecretRead").sender(sender.clone()).build(&body)
 }

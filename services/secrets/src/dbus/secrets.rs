@@ -106,4 +106,13 @@ impl Secrets {
         active: bool,
         reason: &str,
     ) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    async fn secret_read(
+        emitter: &SignalEmitter<'_>,
+        profile: &str,
+        name: &str,
+        pid: u32,
+        unit: &str,
+    ) -> zbus::Result<()>;
 }

@@ -16,8 +16,9 @@ use zbus::{Type, interface};
 
 use crate::{
     attempts::ConnectionId,
-    handle::{Handle, Reads},
+    handle::{Handle, Reads, Wanted},
     items,
+    reader::Process,
     work::Wish,
 };
 
@@ -29,12 +30,14 @@ const WAITS: &[&str] =
 pub struct Vault {
     vaults: Handle,
     connection: ConnectionId,
+    peer: Process,
 }
 
 impl Vault {
     /// The object for the process `peer`, with its calls admitted.
     pub fn admitted(vaults: Handle, permits: Permits, connection: ConnectionId, peer: u32) -> Admitted<Self> {
-        Admitted::on_private_socket(Self { vaults, connection }, permits, WAITS, peer)
+        let vault = Self { vaults, connection, peer: Process::hold(peer) };
+        Admitted::on_private_socket(vault, permits, WAITS, peer)
     }
 }
 
@@ -90,7 +93,8 @@ impl Vault {
 
     #[zbus(out_args("value"))]
     async fn get_secret(&self, profile: &str, name: &str) -> Result<Value, Error> {
-        self.vaults.get(profile_name(profile)?, secret_name(name)?).await.map(Value)
+        let (profile, name) = (profile_name(profile)?, secret_name(name)?);
+        self.vaults.get(Wanted { profile, name, reader: self.peer.reader() }).await.map(Value)
     }
 
     async fn set_secret(&self, profile: &str, name: &str, value: &[u8]) -> Result<(), Error> {
