@@ -81,9 +81,14 @@ pub enum Command {
     /// Ends with what COMMAND ends with; 125 where it could not be started, 126 where it is not executable, 127 where
     /// there is no such program, 2 for refused names, 3 where daemon-secrets does not run.
     Run(Run),
-    /// Explain an event of the journal
+    /// Find what is wrong with the installation, and say how to mend it
     ///
-    /// Prints what journalctl -x shows below the event's lines: what happened, what it means, and what to do.
+    /// Looks at the bus, the units, the daemons and their sandbox, files, configuration and vaults. Below each finding
+    /// stands the command that mends it. Starts no daemon and changes nothing; each look has a deadline, and what could
+    /// not be looked at is said. Advice to keep a second copy of a vault is given once for each key, as text; that it
+    /// was given is remembered in $XDG_STATE_HOME/open-sesame/advised-of-copies.
+    ///
+    /// Ends with 0 where nothing has to be mended (advice need not be followed), and with 8 where something has.
     Doctor(Doctor),
     /// Print the completion script of a shell
     ///
@@ -379,9 +384,26 @@ pub struct Run {
 /// `sesame doctor`.
 #[derive(Debug, Group)]
 pub struct Doctor {
-    /// The event's id: the MESSAGE_ID of its lines, in any case, with or without dashes
-    #[arg(long, value_name = "ID")]
-    pub explain: String,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Listing,
+    /// Explain an event of the journal instead: the MESSAGE_ID of its lines, in any case, with or without dashes
+    ///
+    /// Prints what journalctl -x shows below the event's lines: what happened, what it means, and what to do.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["format", "timeout"])]
+    pub explain: Option<String>,
+    #[command(flatten)]
+    pub timeout: Timeout,
+}
+
+/// How to show a list of findings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Listing {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object: "findings" (id, severity, subject, sentence, mend) and "unchecked" (what, why)
+    Json,
 }
 
 /// `sesame completions`.

@@ -44,6 +44,14 @@ pub const DRIVER: Service<'static> = Service {
     interface: "org.freedesktop.DBus",
 };
 
+/// systemd's manager of the user's units.
+pub const MANAGER: Service<'static> = Service {
+    who: "systemd",
+    name: "org.freedesktop.systemd1",
+    path: "/org/freedesktop/systemd1",
+    interface: "org.freedesktop.systemd1.Manager",
+};
+
 /// A connection to the session bus.
 #[derive(Debug)]
 pub struct Bus {

@@ -8,6 +8,7 @@ pub mod complete;
 pub mod condition;
 pub mod daemons;
 pub mod deadline;
+pub mod doctor;
 pub mod error;
 pub mod exit;
 pub mod input;

@@ -7,7 +7,7 @@ use dbus_interfaces::{ProfileName, profile::Status, secrets::Vaults};
 use super::unlock;
 use crate::{
     args::Init,
-    bus::{Bus, HUB, Service},
+    bus::{Bus, HUB, MANAGER},
     daemons,
     deadline::{CALL, Deadline, KEY},
     error::{During, Error, Failure},
@@ -17,14 +17,6 @@ use crate::{
 
 /// The unit that starts both daemons with the session.
 const TARGET: &str = "open-sesame.target";
-
-/// systemd's manager of the user's units.
-const MANAGER: Service = Service {
-    who: "systemd",
-    name: "org.freedesktop.systemd1",
-    path: "/org/freedesktop/systemd1",
-    interface: "org.freedesktop.systemd1.Manager",
-};
 
 pub(super) async fn run(args: &Init) -> Result<Code, Failure> {
     let what = "cannot set up";

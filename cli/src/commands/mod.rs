@@ -24,10 +24,8 @@ use crate::{
 /// # Errors
 /// The failure to print, with the code to end with.
 pub fn run(args: Args) -> Result<Code, Failure> {
-    match &args.command {
-        Command::Completions(args) => return completions::run(args),
-        Command::Doctor(args) => return doctor::run(args),
-        _ => {}
+    if let Command::Completions(args) = &args.command {
+        return completions::run(args);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -51,6 +49,6 @@ async fn dispatch(args: Args) -> Result<Code, Failure> {
         Command::Secret(secret) => secret::run(secret).await,
         Command::Run(run) => run::run(run).await,
         Command::Completions(completions) => completions::run(completions),
-        Command::Doctor(doctor) => doctor::run(doctor),
+        Command::Doctor(doctor) => doctor::run(doctor, args.color).await,
     }
 }

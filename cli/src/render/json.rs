@@ -112,7 +112,8 @@ pub fn unknown(failure: &Failure, keyrings: Option<&[Keyring]>) -> String {
     print(&Unknown { health: "unknown", error, keyrings })
 }
 
-fn print(object: &impl Serialize) -> String {
+/// Any object, in the form that people can read too.
+pub fn print(object: &impl Serialize) -> String {
     // Strings and numbers in maps of strings: there is nothing that JSON could not hold.
     serde_json::to_string_pretty(object).unwrap_or_default() + "\n"
 }

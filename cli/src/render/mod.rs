@@ -1,5 +1,6 @@
 //! How a status is shown: text for people, JSON for programs. Pure; what is printed is decided here, not how.
 
+pub mod diagnosis;
 pub mod items;
 pub mod json;
 pub mod keyrings;
