@@ -68,6 +68,17 @@ pub enum Error {
     /// A passphrase is needed and there is no terminal to ask for it.
     #[error("a passphrase is needed, and there is no terminal to ask for it")]
     NoTerminal,
+    /// The user did not want to answer.
+    #[error("it was cancelled; nothing was tried")]
+    Cancelled,
+    /// The program that asks where there is no terminal could not.
+    #[error("{program}, which asks for the passphrase, failed: {why}")]
+    Askpass {
+        /// The program.
+        program: String,
+        /// What became of it.
+        why: String,
+    },
     /// The user or the system interrupted the question.
     #[error("interrupted")]
     Interrupted,
@@ -100,7 +111,7 @@ impl Error {
             Self::NoBus { .. } => Code::NoBus,
             Self::NotRunning(_) | Self::Died(_) | Self::NotStarted { .. } | Self::NotReported => Code::NotRunning,
             Self::NoAnswer { .. } | Self::Unresponsive => Code::NoAnswer,
-            Self::NoTerminal => Code::Locked,
+            Self::NoTerminal | Self::Cancelled | Self::Askpass { .. } => Code::Locked,
             Self::NoProfile(_) => Code::Missing,
             Self::Refused(refusal) => refusal_code(refusal),
             Self::Exec { code, .. } => *code,
@@ -123,6 +134,9 @@ impl Error {
             Self::NotStarted { .. } => "see whether it is installed: command -v daemon-profile daemon-secrets",
             Self::Unresponsive => "see since when, and what to do: sesame status",
             Self::NoTerminal => "run it in a terminal, or give --passphrase-file FILE or --passphrase-fd N",
+            Self::Askpass { .. } => {
+                "choose another with askpass in config.toml, run it in a terminal, or give --passphrase-file FILE"
+            }
             Self::NoProfile(_) => "see which there are: sesame profile list (create one: sesame profile add NAME)",
             _ => return None,
         };

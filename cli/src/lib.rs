@@ -2,6 +2,7 @@
 //! the program is `main.rs`.
 
 pub mod args;
+pub mod askpass;
 pub mod bus;
 pub mod commands;
 pub mod complete;

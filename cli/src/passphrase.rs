@@ -1,4 +1,4 @@
-//! Where passphrases come from: a descriptor, a file, or the terminal. Never an argument or the environment.
+//! Where passphrases come from: a descriptor, a file, or the user. Never an argument or the environment.
 
 use std::{
     fs::File,
@@ -9,14 +9,14 @@ use std::{
 use dbus_interfaces::vault::{MAX_PASSPHRASE, check_passphrase};
 use secrecy::{ExposeSecret, SecretSlice};
 
-use crate::{error::Error, input, terminal};
+use crate::{askpass, error::Error, input, terminal};
 
 /// Where one passphrase comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Source {
-    /// Asked for on the terminal.
+    /// Asked for on the terminal, or by askpass where there is none.
     #[default]
-    Terminal,
+    User,
     /// All that a descriptor of this process holds.
     Descriptor(u32),
     /// All that a file holds.
@@ -31,12 +31,12 @@ impl Source {
     pub async fn existing(&self, prompt: &str) -> Result<SecretSlice<u8>, Error> {
         let passphrase = match self.read()? {
             Some(passphrase) => passphrase,
-            None => terminal::ask(prompt).await?,
+            None => ask(prompt).await?,
         };
         checked(passphrase)
     }
 
-    /// Gets a new passphrase: from a terminal twice, since nobody sees what was typed.
+    /// Gets a new passphrase: from the user twice, since nobody sees what was typed.
     ///
     /// # Errors
     /// As [`Source::existing`], and where the two differ.
@@ -44,8 +44,8 @@ impl Source {
         if let Some(passphrase) = self.read()? {
             return checked(passphrase);
         }
-        let passphrase = checked(terminal::ask(prompt).await?)?;
-        let again = terminal::ask("The same again: ").await?;
+        let passphrase = checked(ask(prompt).await?)?;
+        let again = ask(&format!("{} again: ", prompt.trim_end_matches([':', ' ']))).await?;
         if passphrase.expose_secret() == again.expose_secret() {
             Ok(passphrase)
         } else {
@@ -53,16 +53,24 @@ impl Source {
         }
     }
 
-    /// What a script gave, or nothing where the terminal is to be asked.
+    /// What a script gave, or nothing where the user is to be asked.
     fn read(&self) -> Result<Option<SecretSlice<u8>>, Error> {
         let (name, read) = match self {
-            Self::Terminal => return Ok(None),
+            Self::User => return Ok(None),
             Self::Descriptor(0) => ("descriptor 0".into(), input::standard().and_then(limited)),
             // Opening it again takes no unsafe code; a pipe stays the same pipe.
             Self::Descriptor(number) => (format!("descriptor {number}"), open(Path::new(&format!("/dev/fd/{number}")))),
             Self::File(path) => (path.display().to_string(), open(path)),
         };
         read.map(Some).map_err(|cause| Error::File { name, cause })
+    }
+}
+
+/// Asks the user.
+async fn ask(question: &str) -> Result<SecretSlice<u8>, Error> {
+    match terminal::ask(question).await {
+        Err(Error::NoTerminal) => askpass::ask(question).await,
+        asked => asked,
     }
 }
 

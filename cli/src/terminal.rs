@@ -5,7 +5,10 @@ use std::{
     io::{self, Read, Write},
 };
 
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::{
+    process::getpgrp,
+    termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr},
+};
 use secrecy::SecretSlice;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -20,6 +23,10 @@ const LONGEST_LINE: usize = 4095;
 /// [`Error::NoTerminal`], [`Error::Interrupted`], or what the system said.
 pub async fn ask(prompt: &str) -> Result<SecretSlice<u8>, Error> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| Error::NoTerminal)?;
+    // A program in the background of a terminal, as all of a desktop may be, would be stopped when it reads from it.
+    if tcgetpgrp(&terminal) != Ok(getpgrp()) {
+        return Err(Error::NoTerminal);
+    }
     // Before the echo goes: from here on every way out gives it back.
     let mut interruption = Interruption::listen().map_err(failed)?;
     let silence = Silence::begin(terminal.try_clone().map_err(failed)?)?;
@@ -85,11 +92,11 @@ impl Drop for Silence {
     }
 }
 
-/// The signals that end a program at a terminal.
-struct Interruption([Signal; 4]);
+/// The signals that end a program that asks.
+pub(crate) struct Interruption([Signal; 4]);
 
 impl Interruption {
-    fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self([
             signal(SignalKind::interrupt())?,
             signal(SignalKind::quit())?,
@@ -98,7 +105,7 @@ impl Interruption {
         ]))
     }
 
-    async fn arrived(&mut self) {
+    pub(crate) async fn arrived(&mut self) {
         let [interrupt, quit, terminate, hangup] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -12,6 +12,7 @@ mod installed;
 mod items;
 mod keyrings;
 mod lifecycle;
+mod notified;
 mod private;
 mod published;
 mod secrecy;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     items::add(&mut suite);
     keyrings::add(&mut suite);
     lifecycle::add(&mut suite);
+    notified::add(&mut suite);
     private::add(&mut suite);
     published::add(&mut suite);
     secrecy::add(&mut suite);

@@ -21,7 +21,7 @@ pub(super) async fn run(args: &Passphrase) -> Result<Code, Failure> {
 
 async fn change(args: &Passphrase, profile: &ProfileName) -> Result<(), Error> {
     let (old, new) = (args.passphrase.source(), args.new_passphrase.source());
-    if old == new && old != Source::Terminal {
+    if old == new && old != Source::User {
         return Err(Error::Usage("the old and the new passphrase come from the same place; give two".into()));
     }
     let bus = daemons::start().await?;

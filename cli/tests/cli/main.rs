@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code; clippy sees only the test functions as that")]
 
+mod askpass;
 mod completions;
 mod doctor;
 mod is;

@@ -60,7 +60,7 @@ async fn a_new_passphrase_is_asked_for_twice() {
         let ended = talk(move || {
             terminal.expect("New passphrase of work: ");
             terminal.type_in("better\n");
-            terminal.expect("The same again: ");
+            terminal.expect("New passphrase of work again: ");
             terminal.type_in(again);
             terminal.end()
         });

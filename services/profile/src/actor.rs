@@ -21,6 +21,7 @@ use crate::{
     handle::{Command, Inbox},
     hub::{Change, Event, Hub},
     journal,
+    notifications::{Notifications, Sending},
     peers::{DaemonName, State},
     signals,
     stream::{self, Grievances, Heard, Owners},
@@ -53,6 +54,7 @@ pub struct Actor {
     // One write at a time, so that the file and the state change in the same order.
     default_writes: VecDeque<(ProfileName, Waiter<()>)>,
     grievances: Grievances,
+    notifications: Notifications,
 }
 
 impl Actor {
@@ -86,6 +88,7 @@ impl Actor {
             default_file,
             default_writes: VecDeque::new(),
             grievances: Grievances::default(),
+            notifications: Notifications::default(),
         };
         for subscription in calls::subscriptions()? {
             actor.outbox.send(subscription);
@@ -185,7 +188,10 @@ impl Actor {
             Command::SetDefault(profile, waiter) => self.set_default(profile, waiter),
             Command::DefaultWritten(profile, written) => self.default_written(profile, written),
             Command::Reconcile(waiter) => self.reconcile(Some(waiter)),
-            Command::Configured(problem) => self.apply(Event::Configured(problem)),
+            Command::Configured { problem, notify } => {
+                self.notifications.enable(notify);
+                self.apply(Event::Configured(problem));
+            }
             #[cfg(debug_assertions)]
             Command::Wedge => {}
             Command::Tick(tick) => {
@@ -289,6 +295,10 @@ impl Actor {
                 None => self.apply(Event::Unanswered),
             },
             Call::State(waiters) => self.reconciled(message, waiters),
+            Call::Notify => {
+                let sending = self.notifications.answered(message.body().deserialize().ok());
+                self.notify(sending);
+            }
             Call::Forward(waiter) => {
                 let outcome = match message.message_type() {
                     zbus::message::Type::Error => Err(Error::from(zbus::Error::from(message.clone()))),
@@ -366,10 +376,21 @@ impl Actor {
         self.publish();
         journal::record(before, &changes);
         for change in changes {
+            if let Change::Peer(change) = &change {
+                let sending = self.notifications.hear(change);
+                self.notify(sending);
+            }
             match signals::message(&self.name, change) {
                 Ok(signal) => self.outbox.send(signal),
                 Err(cause) => tracing::error!(%cause, "a signal could not be composed"),
             }
+        }
+    }
+
+    /// Has the desktop show it, and waits for nothing: the answer comes in the stream.
+    fn notify(&mut self, sending: Option<Sending>) {
+        if let Some((note, replaced)) = sending {
+            self.call(calls::notify(&note, replaced), Call::Notify);
         }
     }
 

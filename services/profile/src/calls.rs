@@ -1,22 +1,27 @@
 //! The calls that the hub has made and that wait for an answer, each with its deadline. The answers come in the one
 //! ordered stream of the bus, so that each is applied at its place among the signals.
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
+    time::Duration,
+};
 
 use dbus_interfaces::{Error, daemon, secrets};
 use tokio::{sync::oneshot, time::Instant};
 use zbus::{
-    Message,
+    Message, Variant,
     message::Flags,
     names::{OwnedUniqueName, UniqueName},
 };
 
 use daemon_runtime::bus::{DRIVER, DRIVER_PATH};
 
-use crate::peers::DaemonName;
+use crate::{notifications::Note, peers::DaemonName};
 
 /// The service manager's name.
 pub const MANAGER: &str = "org.freedesktop.systemd1";
+const NOTIFICATIONS: &str = "org.freedesktop.Notifications";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// How long any call of the hub waits.
@@ -43,12 +48,14 @@ pub enum Call {
     Manager,
     /// What it knows of a unit.
     Unit(DaemonName),
+    /// The desktop's id of what it shows.
+    Notify,
 }
 
 impl Call {
     /// Whether daemon-secrets was asked.
     pub fn is_to_secrets(&self) -> bool {
-        !matches!(self, Self::Owner | Self::Manager | Self::Unit(_))
+        !matches!(self, Self::Owner | Self::Manager | Self::Unit(_) | Self::Notify)
     }
 }
 
@@ -186,6 +193,28 @@ pub fn state(owner: &OwnedUniqueName) -> zbus::Result<Message> {
 /// Asks `owner` for `Activate` or `Deactivate`.
 pub fn forward(owner: &OwnedUniqueName, member: &'static str, profile: &str) -> zbus::Result<Message> {
     to(owner, secrets::PATH, secrets::INTERFACE, member).build(&profile)
+}
+
+/// Has the desktop's notification service show `note` in place of `replaced`. Where none runs, none is started.
+pub fn notify(note: &Note, replaced: u32) -> zbus::Result<Message> {
+    let no_actions: &[&str] = &[];
+    let urgency: u8 = if note.is_critical { 2 } else { 1 };
+    let hints = HashMap::from([("urgency", Variant::from(urgency))]);
+    const ITS_OWN_TIME: i32 = -1;
+    Message::method_call("/org/freedesktop/Notifications", "Notify")
+        .interface(NOTIFICATIONS)
+        .destination(NOTIFICATIONS)
+        .with_flags(Flags::NO_AUTO_START)
+        .build(&(
+            "Open Sesame",
+            replaced,
+            "dialog-password",
+            &*note.summary,
+            &*note.body,
+            no_actions,
+            hints,
+            ITS_OWN_TIME,
+        ))
 }
 
 /// The unique name cannot be started by the bus: nothing here ever starts daemon-secrets.

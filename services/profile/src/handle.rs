@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use daemon_runtime::configuration::Configuration;
 use dbus_interfaces::{Error, ProfileName, profile::Report};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -23,8 +24,9 @@ pub enum Command {
     DefaultWritten(ProfileName, Result<(), Error>),
     /// Ask daemon-secrets now.
     Reconcile(Waiter<bool>),
-    /// The configuration was read: what is wrong with it.
-    Configured(Option<String>),
+    /// The configuration was read: what is wrong with it, and whether the desktop is to be notified.
+    #[expect(missing_docs, reason = "said above")]
+    Configured { problem: Option<String>, notify: bool },
     /// A turn of the watchdog's timer.
     Tick(u64),
     /// Never obey anything again: for tests of the watchdog.
@@ -92,11 +94,13 @@ impl Handle {
         self.ask(Command::Reconcile).await?
     }
 
-    /// Tells what is wrong with the configuration.
-    pub fn configured(&self, problem: Option<String>) {
+    /// Tells what is configured, and what is wrong with the configuration.
+    pub fn configured(&self, configuration: &Configuration) {
         let commands = self.commands.clone();
+        let command =
+            Command::Configured { problem: configuration.problem.clone(), notify: configuration.config.notify };
         // Fails only while the daemon ends.
-        tokio::spawn(async move { commands.send(Command::Configured(problem)).await });
+        tokio::spawn(async move { commands.send(command).await });
     }
 
     /// Has the actor never obey anything again.

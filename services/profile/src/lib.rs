@@ -11,6 +11,7 @@ pub mod handle;
 pub mod health;
 pub mod hub;
 pub mod journal;
+pub mod notifications;
 pub mod peers;
 pub mod signals;
 pub mod stream;

@@ -48,6 +48,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     let name = connection.unique_name().cloned().ok_or(bus::BusError::Lost)?;
     let actor = Actor::new(&connection, name, hub, inbox, default_file)?;
     tokio::spawn(actor.run());
+    handle.configured(configuration.current());
     let (asked, told, configured) = (handle.clone(), handle.clone(), handle.clone());
     #[cfg(debug_assertions)]
     {
@@ -64,7 +65,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         }),
         on_tick: Box::new(move |tick| told.ticked(tick)),
         configuration,
-        on_configuration: Box::new(move |configuration| configured.configured(configuration.problem.clone())),
+        on_configuration: Box::new(move |configuration| configured.configured(configuration)),
         state: handle.snapshots(),
         status: health::line,
     };

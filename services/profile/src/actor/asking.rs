@@ -116,6 +116,10 @@ impl Actor {
                 Call::Owner => self.call(calls::owner(secrets::NAME), Call::Owner),
                 Call::Manager => self.call(calls::owner(MANAGER), Call::Manager),
                 Call::Pid | Call::Unit(_) => {}
+                Call::Notify => {
+                    let sending = self.notifications.answered(None);
+                    self.notify(sending);
+                }
                 call => {
                     self.apply(Event::Unanswered);
                     self.fail(call, hung);
@@ -131,7 +135,13 @@ impl Actor {
                 self.answer(move || waiters.into_iter().for_each(|waiter| drop(waiter.send(Err(why())))));
             }
             Call::Forward(waiter) => self.answer(move || drop(waiter.send(Err(why())))),
-            Call::Owner | Call::Pid | Call::Introduction | Call::Probe | Call::Manager | Call::Unit(_) => {}
+            Call::Owner
+            | Call::Pid
+            | Call::Introduction
+            | Call::Probe
+            | Call::Manager
+            | Call::Unit(_)
+            | Call::Notify => {}
         }
     }
 
