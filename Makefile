@@ -3,6 +3,7 @@
 #   make demo       a session of its own, from the first vault to a crash
 #   make test       formatting, lints, every test but those below
 #   make test-systemd  the scenarios under a real user's service manager (root; two minutes)
+#   make test-examples  the examples, with the programs that they are for
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev)
 #   make uninstall  with the same PREFIX and DESTDIR
 
@@ -47,7 +48,7 @@ fill = for name in $(1); do \
 	sed 's|@bindir@|$(PREFIX)/bin|; s|@libexecdir@|$(libexecdir)|' $(or $(3),systemd-user)/$$name.in >$(2)/$$name && \
 	chmod 644 $(2)/$$name || exit; done
 
-.PHONY: help build demo test test-systemd install uninstall check-deps
+.PHONY: help build demo test test-systemd test-examples install uninstall check-deps
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -76,6 +77,13 @@ test-systemd:
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) build --locked -p sesame --example manual
 	timeout --kill-after=10 900 $(CARGO) test --locked -p session-tests --test supervised
+
+# What is missing is skipped by name where check-deps may not install it.
+test-examples:
+	@tests/check-deps test-examples
+	$(CARGO) clippy --locked -p session-tests --test widgets -- -D warnings
+	$(CARGO) build --locked --workspace --bins
+	timeout --kill-after=10 600 $(CARGO) test --locked -p session-tests --test widgets
 
 install: build
 	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)

@@ -6,6 +6,8 @@
 
 mod bus_away;
 mod crashed;
+mod doctor;
+mod examples;
 mod hung;
 mod journal;
 mod keyrings;
@@ -54,6 +56,8 @@ fn all() -> Vec<Scenario> {
     let subjects = [
         bus_away::scenarios(),
         crashed::scenarios(),
+        doctor::scenarios(),
+        examples::scenarios(),
         hung::scenarios(),
         journal::scenarios(),
         keyrings::scenarios(),

@@ -53,9 +53,12 @@ fn places() -> Result<Vec<(PathBuf, Kind)>, PlaceError> {
     // Where there is no runtime folder no daemon runs, and the bus is the matter.
     all.extend(places::runtime_folder().ok().map(|folder| (folder, Kind::Private)));
     for folder in fs::read_dir(&vaults).into_iter().flatten().flatten() {
-        let folder = folder.path();
-        all.push((folder.clone(), Kind::Private));
-        all.extend(["identity.age", "items.age"].map(|name| (folder.join(name), Kind::Private)));
+        let path = folder.path();
+        // The lock is a file.
+        if folder.file_type().is_ok_and(|kind| kind.is_dir()) {
+            all.extend(["identity.age", "items.age"].map(|name| (path.join(name), Kind::Private)));
+        }
+        all.push((path, Kind::Private));
     }
     Ok(all)
 }

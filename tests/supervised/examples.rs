@@ -1,0 +1,64 @@
+//! The examples that are units, or that need the flags that only systemd's run of daemon-secrets keeps.
+
+use session_tests::{
+    bus::Kind,
+    manager::HOME,
+    user_session::{UserSession, until},
+};
+
+use crate::{Scenario, scenarios};
+
+pub fn scenarios() -> Vec<Scenario> {
+    scenarios!(&[Kind::DbusDaemon], &[];
+        a_service_runs_with_its_secrets_while_the_vault_is_unlocked,
+        the_prompt_names_what_is_unlocked,
+    )
+}
+
+fn install(session: &UserSession, name: &str, text: &str) {
+    session.write(&format!(".config/systemd/user/{name}"), text);
+}
+
+fn program(session: &UserSession, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let path = session.write(&format!(".local/bin/{name}"), text);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+async fn a_service_runs_with_its_secrets_while_the_vault_is_unlocked(session: UserSession) {
+    const UNIT: &str = "notes-sync.service";
+    install(&session, UNIT, include_str!("../../examples/systemd/notes-sync.service"));
+    program(&session, "notes-sync", "#!/bin/sh\necho \"$NOTES_PASSWORD\" >\"$HOME/synced\"\nexec sleep infinity\n");
+    session.start().await;
+    let set = "printf 'of the notes' | ~/.local/bin/sesame secret set notes-password";
+    assert_eq!(session.run(&["sh", "-c", set]).await.code, 0);
+    session.sesame(&["lock"]).await.stdout_of_success();
+    session.systemctl(&["daemon-reload"]).await;
+    session.systemctl(&["enable", UNIT]).await;
+    session.unlock("personal").await;
+    session.until_property(UNIT, "ActiveState", "active").await;
+    until("the secret in the service's environment", async || {
+        match std::fs::read_to_string(format!("{HOME}/synced")) {
+            Ok(text) if text == "of the notes\n" => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    session.sesame(&["lock"]).await.stdout_of_success();
+    session.until_property(UNIT, "ActiveState", "inactive").await;
+}
+
+async fn the_prompt_names_what_is_unlocked(session: UserSession) {
+    let file = session.write("prompt.sh", include_str!("../../examples/shell/prompt.sh"));
+    let prompt = format!(". {}; sesame_prompt", file.display());
+    let shown = async |shell: &str| session.run(&[shell, "-c", &prompt]).await;
+    assert_eq!(shown("sh").await.stdout, "");
+    session.start().await;
+    for shell in ["sh", "bash"] {
+        assert_eq!(shown(shell).await.stdout, "[personal] ");
+    }
+    session.unlock("work").await;
+    assert_eq!(shown("bash").await.stdout, "[personal] [work] ");
+    session.sesame(&["lock", "--all"]).await.stdout_of_success();
+    assert_eq!(shown("bash").await.stdout, "");
+}

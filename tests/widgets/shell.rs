@@ -1,0 +1,27 @@
+//! The shell's examples.
+
+use session_tests::{scenarios, session::Session, suite::Suite};
+
+use crate::{example, with_sesame};
+
+pub fn add(suite: &mut Suite) {
+    scenarios!(suite.on_each_bus(&[]);
+        busctl_alone_tells_the_vaults,
+    );
+}
+
+async fn run(session: &Session, words: &[&str]) -> session_tests::sesame::Ended {
+    let words = with_sesame(words);
+    session.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await
+}
+
+async fn busctl_alone_tells_the_vaults(session: Session) {
+    let script = example("shell/vaults");
+    let script = script.to_str().unwrap();
+    assert_eq!(run(&session, &[script]).await.code, 1, "no hub, and none was started");
+    let _daemons = session.daemons().await;
+    assert_eq!(run(&session, &[script]).await.stdout_of_success(), "");
+    session.create(&["personal", "work"]).await;
+    session.unlock(&["work"]).await;
+    assert_eq!(run(&session, &[script]).await.stdout_of_success(), "personal locked\nwork unlocked\n");
+}
