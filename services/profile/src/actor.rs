@@ -274,6 +274,11 @@ impl Actor {
             self.sign_of_life();
         }
         let Some(call) = self.calls.answered_by(message) else { return };
+        if call.is_to_secrets() && stream::is_nobody(message) {
+            // It has left, and the signal that told so was lost.
+            self.ask_owner();
+            return self.fail(call, gone);
+        }
         match call {
             Call::Owner => self.set_owner(message.body().deserialize().ok()),
             Call::Manager => self.set_manager(message.body().deserialize().ok()),

@@ -116,6 +116,11 @@ impl Calls {
         self.waiting.values().any(|(call, _)| matches!(call, Call::Probe | Call::Introduction))
     }
 
+    /// Whether the bus is being asked who owns daemon-secrets' name.
+    pub fn is_asking_owner(&self) -> bool {
+        self.waiting.values().any(|(call, _)| matches!(call, Call::Owner))
+    }
+
     /// Whether daemon-secrets is being asked who it is.
     pub fn is_introducing(&self) -> bool {
         self.waiting.values().any(|(call, _)| matches!(call, Call::Introduction))

@@ -101,6 +101,8 @@ struct Peer {
     pid: Option<u32>,
     last_seen_usec: Option<u64>,
     reason: Option<String>,
+    // How the last run ended, which an owner of the name that never said who it is does not change.
+    ended: State,
     // Its end is known, but not why: `DaemonLost` waits for that.
     unexplained: bool,
     unit: Option<UnitFacts>,
@@ -123,6 +125,7 @@ impl DaemonTracker {
             pid: None,
             last_seen_usec: None,
             reason: None,
+            ended: State::Stopped,
             unexplained: false,
             unit: None,
         };
@@ -151,7 +154,7 @@ impl DaemonTracker {
     pub fn introduce(&mut self, name: DaemonName, run: Introduction, now_usec: u64) -> Vec<PeerChange> {
         // How the last run ended must be settled before the next one counts.
         let mut changes = self.explain_by_now(name, now_usec);
-        let stopped = self.state(name) == State::Stopped;
+        let stopped = !self.is_introduced(name) && self.peers[&name].ended == State::Stopped;
         let new = run.id.clone();
         let old = self.track(name, run);
         let restarted = old.filter(|_| !stopped).map(|old| PeerChange::Restarted { name, old, new });
@@ -181,11 +184,15 @@ impl DaemonTracker {
         self.set(name, State::Unresponsive, now_usec, false)
     }
 
-    /// `name` has left the bus. Why is not known yet.
+    /// `name` has left the bus. Why is not known yet. An owner that never said which run it is was none: a stranger,
+    /// or one that came and went unheard. Its end is nobody's loss.
     pub fn lose(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
         let peer = self.peer(name);
-        peer.present = false;
         peer.pid = None;
+        if !std::mem::take(&mut peer.present) {
+            let ended = peer.ended;
+            return self.set(name, ended, now_usec, false).into_iter().collect();
+        }
         peer.unexplained = true;
         peer.reason = Some("unknown".into());
         let mut changes: Vec<_> = self.set(name, State::Lost, now_usec, false).into_iter().collect();
@@ -295,6 +302,9 @@ impl DaemonTracker {
         }
         peer.state = state;
         peer.since_usec = now_usec;
+        if matches!(state, State::Lost | State::Stopped | State::Failed) {
+            peer.ended = state;
+        }
         let reason = peer.reason.clone().unwrap_or_default();
         Some(PeerChange::Changed { name, state, id: self.id(name), reason })
     }

@@ -116,6 +116,14 @@ fn properties_changed(message: &Message) -> Heard {
     }
 }
 
+/// Whether the bus itself says that nobody has the name that was called.
+pub fn is_nobody(answer: &Message) -> bool {
+    let header = answer.header();
+    let nobody = ["org.freedesktop.DBus.Error.NameHasNoOwner", "org.freedesktop.DBus.Error.ServiceUnknown"];
+    header.sender().is_some_and(|sender| sender.as_str() == DRIVER)
+        && header.error_name().is_some_and(|name| nobody.contains(&name.as_str()))
+}
+
 /// The vaults that an answer to `State` states; `None` where it is no such answer.
 pub fn state(answer: &Message) -> Option<BTreeMap<ProfileName, VaultState>> {
     let (vaults, _generation): (Vaults, u64) = answer.body().deserialize().ok()?;

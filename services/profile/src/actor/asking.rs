@@ -56,8 +56,9 @@ impl Actor {
             return self.early.extend(waiter);
         }
         let Some(owner) = &self.owners.secrets else {
+            // Should the signal that it has come be lost, this finds it; where nobody is there `set_owner` says so.
             self.early.extend(waiter);
-            return self.fail_early(gone);
+            return self.ask_owner();
         };
         if !self.hub.is_introduced() {
             self.early.extend(waiter);
@@ -78,6 +79,12 @@ impl Actor {
     pub(super) fn fail_early(&mut self, why: fn() -> Error) {
         let early = std::mem::take(&mut self.early);
         self.fail(Call::State(early), why);
+    }
+
+    pub(super) fn ask_owner(&mut self) {
+        if !self.calls.is_asking_owner() {
+            self.call(calls::owner(secrets::NAME), Call::Owner);
+        }
     }
 
     pub(super) fn ask_introduction(&mut self) {

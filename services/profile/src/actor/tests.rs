@@ -54,3 +54,30 @@ async fn what_was_delivered_before_a_call_counts_in_its_answer() {
         assert!(call.await.unwrap().unwrap().locked, "unlocked after the death of its daemon was delivered");
     }
 }
+
+/// The bus drops signals to a slow reader: the hub finds by itself who is there.
+#[tokio::test]
+async fn an_end_that_nobody_told_of_is_found_by_asking() {
+    let (ours, theirs) = connections().await;
+    let mut hub = hub();
+    let (handle, inbox) = handle::channel(hub.report());
+    let name = OwnedUniqueName::try_from(HUB).unwrap();
+    let mut bus = MessageStream::from(&theirs);
+    let mut actor = Actor::new(&ours, name, hub, inbox, PathBuf::new()).unwrap();
+    actor.owners.secrets = Some(SECRETS.try_into().unwrap());
+    actor.owner_known = true;
+    // A bus on which nobody is.
+    tokio::spawn(async move {
+        while let Some(Ok(call)) = bus.next().await {
+            if call.message_type() == zbus::message::Type::MethodCall {
+                let nobody = Message::error(&call.header(), "org.freedesktop.DBus.Error.NameHasNoOwner");
+                theirs.send(&nobody.sender(DRIVER).build(&"nobody").unwrap()).await.unwrap();
+            }
+        }
+    });
+    tokio::spawn(actor.run());
+    assert!(handle.reconcile().await.is_err());
+    let report = handle.look().await.unwrap();
+    assert!(report.locked && report.vaults["personal"].known == "assumed", "{report:?}");
+    assert_eq!(report.daemons["daemon-secrets"].state, "lost");
+}

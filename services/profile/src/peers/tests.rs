@@ -148,3 +148,23 @@ fn a_unit_that_failed_before_it_was_ever_seen_is_failed() {
     let told = peers.read_unit(SECRETS, unit("x", "failed", "failed", "exit-code"), 1);
     assert_eq!(told, [changed(State::Failed, "", "exit-code:9")]);
 }
+
+#[test]
+fn an_owner_that_never_said_who_it_is_is_not_lost_again() {
+    let mut peers = running();
+    peers.lose(SECRETS, 3);
+    peers.explain_by_now(SECRETS, 4);
+    assert_eq!(peers.unanswered(SECRETS, 5), Some(changed(State::Unresponsive, "a", "unknown")));
+    assert_eq!(peers.lose(SECRETS, 6), [changed(State::Lost, "a", "unknown")], "as before it came");
+    assert_eq!(peers.explain_by_now(SECRETS, 7), [], "and DaemonLost only once");
+    let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
+    assert!(peers.introduce(SECRETS, run("b"), 8).contains(&restarted), "what counts is how the last run ended");
+}
+
+#[test]
+fn an_owner_that_never_said_who_it_is_was_no_daemon() {
+    let mut peers = DaemonTracker::new(0);
+    peers.unanswered(SECRETS, 1);
+    assert_eq!(peers.lose(SECRETS, 2), [changed(State::Stopped, "", "")]);
+    assert_eq!(peers.explain_by_now(SECRETS, 3), []);
+}
