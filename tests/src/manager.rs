@@ -60,6 +60,14 @@ impl Installed {
 /// # Errors
 /// It failed: what it said, and the session's journal.
 pub fn play(kind: Kind, name: &str, installed: &Installed) -> Result<(), Failed> {
+    run(kind, &[name, kind.name()], installed, LIMIT).map(drop)
+}
+
+/// Runs this very program with `--inside WORDS` in a session of its own, on a bus of this kind: its standard output.
+///
+/// # Errors
+/// It failed, or did not end in time: what it said, and the session's journal.
+pub fn run(kind: Kind, words: &[&str], installed: &Installed, limit: Duration) -> Result<String, Failed> {
     let group = Group::new()?;
     let unit = bus_unit(kind).ok_or("the bus has no user unit")?;
     let mut command = Command::new("setpriv");
@@ -68,14 +76,14 @@ pub fn play(kind: Kind, name: &str, installed: &Installed) -> Result<(), Failed>
     command.args(["--kill-child", "--mount-proc", "bash", "-c", include_str!("user-session.sh"), "user-session.sh"]);
     command.arg(USER.to_string()).arg(group.name()).arg(installed.folder()).arg(unit);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.arg(std::env::current_exe()?).args(["--inside", name, kind.name()]);
+    command.arg(std::env::current_exe()?).arg("--inside").args(words);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let output = runtime.block_on(async { tokio::time::timeout(LIMIT, command.output()).await });
-    let output = output.map_err(|_| format!("it did not end within {LIMIT:?}"))??;
+    let output = runtime.block_on(async { tokio::time::timeout(limit, command.output()).await });
+    let output = output.map_err(|_| format!("it did not end within {limit:?}"))??;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match output.status.success() {
-        true => Ok(()),
+        true => Ok(text(&output.stdout)),
         false => Err(format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr)).into()),
     }
 }
