@@ -119,6 +119,8 @@ pub struct Model {
     /// systemd looks after the daemons: it says why they end.
     pub supervised: bool,
     view: View,
+    // Asked of a frozen daemon-secrets by callers who were told that it does not answer: it does so when it goes on.
+    unanswered: Vec<(&'static str, bool)>,
     last_passphrase: Passphrase,
 }
 
@@ -132,6 +134,7 @@ impl Model {
             hub: Life::Absent,
             supervised,
             view: View::new(),
+            unanswered: Vec::new(),
             last_passphrase: 0,
         }
     }
@@ -232,6 +235,11 @@ impl Model {
         Ok(())
     }
 
+    /// A frozen daemon-secrets was asked to activate or deactivate a profile.
+    pub fn asked_in_vain(&mut self, profile: &'static str, active: bool) {
+        self.unanswered.push((profile, active));
+    }
+
     pub fn change_passphrase(&mut self, profile: &str, old: Passphrase, new: Passphrase) -> Result<(), Refusal> {
         let vault = self.vault(profile)?;
         if vault.passphrase != old {
@@ -293,6 +301,7 @@ impl Model {
         for vault in self.vaults.values_mut() {
             (vault.locked, vault.active, vault.reason) = (true, false, "never-unlocked");
         }
+        self.unanswered.clear();
         self.owner_left(on_purpose && self.supervised);
         self.secrets = Life::Absent;
     }
@@ -375,6 +384,9 @@ impl Model {
     /// A frozen daemon-secrets goes on.
     pub fn secrets_thaw(&mut self) {
         self.secrets = Life::Running;
+        for (profile, active) in std::mem::take(&mut self.unanswered) {
+            let _ = self.set_active(profile, active);
+        }
         if self.view.present {
             self.answers(true);
             self.announced();

@@ -205,6 +205,7 @@ impl World {
             self.model.announced();
             Self::same(what, &answer, &expected)?;
         } else if self.model.secrets == Life::Frozen && self.model.has_report() {
+            self.model.asked_in_vain(profile, active);
             ensure!(matches!(answer, Err(Error::Unresponsive(_))), "{what} of a hung daemon-secrets: {answer:?}");
         } else {
             Self::same(what, &answer, &Err::<(), _>(Refusal::Unavailable))?;
