@@ -8,7 +8,7 @@ use clap::{Args as Group, CommandFactory, Parser, Subcommand, ValueEnum, ValueHi
 use clap_complete::ArgValueCandidates;
 use dbus_interfaces::{ProfileName, SecretName};
 
-use crate::{complete, condition::Condition, passphrase::Source, render::paint::When};
+use crate::{complete, condition::Condition, monitoring::Range, passphrase::Source, render::paint::When};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -81,6 +81,14 @@ pub enum Command {
     /// Ends with what COMMAND ends with; 125 where it could not be started, 126 where it is not executable, 127 where
     /// there is no such program, 2 for refused names, 3 where daemon-secrets does not run.
     Run(Run),
+    /// Check the health, as a monitoring plugin (Nagios, Icinga, ...)
+    ///
+    /// Prints one line, SESAME STATE - WHAT | PERFDATA, and ends with 0 (OK), 1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN),
+    /// and with nothing else. Starts no daemon.
+    ///
+    /// Health ok is OK, degraded WARNING, failed CRITICAL. A hub that does not run or does not answer is CRITICAL; no
+    /// session bus, and wrong usage, are UNKNOWN.
+    Check(Check),
     /// Find what is wrong with the installation, and say how to mend it
     ///
     /// Looks at the bus, the units, the daemons and their sandbox, files, configuration and vaults. Below each finding
@@ -182,6 +190,9 @@ pub struct Status {
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    /// Replace this file by it, atomically, in place of printing it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
     #[command(flatten)]
     pub timeout: Timeout,
 }
@@ -194,6 +205,10 @@ pub enum Format {
     Text,
     /// One JSON object, also where the status cannot be told
     Json,
+    /// One JSON object for a custom module of waybar, also where the status cannot be told
+    Waybar,
+    /// Prometheus' text format 0.0.4, also where the status cannot be told
+    Prometheus,
 }
 
 /// `sesame is`.
@@ -379,6 +394,38 @@ pub struct Run {
     /// The program to run, and its arguments
     #[arg(last = true, required = true, value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
+}
+
+/// `sesame check`.
+#[derive(Debug, Group)]
+pub struct Check {
+    /// Warn where the seconds since the last reconciliation are outside of this range: 60, 10:, ~:60, 10:60, or inside
+    /// of it: @10:60
+    #[arg(short, long, value_name = "RANGE", default_value = "60", allow_hyphen_values = true)]
+    pub warning: Range,
+    /// The same, for CRITICAL
+    #[arg(short, long, value_name = "RANGE", default_value = "120", allow_hyphen_values = true)]
+    pub critical: Range,
+    /// What a locked vault is
+    #[arg(long, value_name = "STATE", value_enum, default_value_t)]
+    pub locked: LockedIs,
+    /// Count only this profile's vault; may be given several times
+    #[arg(short, long = "profile", value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
+    pub profiles: Vec<ProfileName>,
+    #[command(flatten)]
+    pub timeout: Timeout,
+}
+
+/// What `check` takes a locked vault for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LockedIs {
+    /// As it may well be
+    #[default]
+    Ok,
+    /// Worth a warning
+    Warning,
+    /// Worth waking somebody
+    Critical,
 }
 
 /// `sesame doctor`.

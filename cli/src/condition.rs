@@ -44,14 +44,18 @@ impl Condition {
     /// Whether it holds, for every one of `profiles` where it is about vaults.
     pub fn verdict(self, profiles: &[ProfileName], report: &Report) -> Verdict {
         match self {
-            Self::Running => {
-                let both = ["daemon-profile", "daemon-secrets"];
-                both.iter().all(|daemon| state(report, daemon) == Some("running")).into()
-            }
+            Self::Running => (state(report, "daemon-profile") == Some("running") && runs(report)).into(),
             Self::Healthy => (report.health == "ok").into(),
-            Self::Unlocked => of_vaults(profiles, report, |row| !row.locked),
+            // Keys are held by a daemon that runs, and by nobody else.
+            Self::Unlocked => match of_vaults(profiles, report, |row| !row.locked) {
+                Verdict::Holds => runs(report).into(),
+                other => other,
+            },
             Self::Locked => of_vaults(profiles, report, |row| row.locked),
-            Self::Active => of_vaults(profiles, report, |row| row.active),
+            Self::Active => match of_vaults(profiles, report, |row| row.active) {
+                Verdict::Holds => runs(report).into(),
+                other => other,
+            },
         }
     }
 }
@@ -64,6 +68,11 @@ impl From<bool> for Verdict {
 
 fn state<'a>(report: &'a Report, daemon: &str) -> Option<&'a str> {
     report.daemons.get(daemon).map(|row| row.state.as_str())
+}
+
+/// Whether daemon-secrets does.
+fn runs(report: &Report) -> bool {
+    state(report, "daemon-secrets") == Some("running")
 }
 
 fn of_vaults(profiles: &[ProfileName], report: &Report, holds: fn(&VaultRow) -> bool) -> Verdict {

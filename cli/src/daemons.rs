@@ -116,7 +116,8 @@ pub async fn vaults(bus: &Bus, deadline: Deadline) -> Result<Vaults, Error> {
 /// One vault as daemon-secrets itself states it.
 ///
 /// # Errors
-/// As [`Bus::call`], and [`Error::NoProfile`].
+/// As [`Bus::call`], and [`Error::NoProfile`] which lists those there are.
 pub async fn vault(bus: &Bus, profile: &ProfileName, deadline: Deadline) -> Result<VaultState, Error> {
-    vaults(bus, deadline).await?.remove(profile.as_str()).ok_or_else(|| Error::NoProfile(profile.clone()))
+    let mut vaults = vaults(bus, deadline).await?;
+    vaults.remove(profile.as_str()).ok_or_else(|| Error::no_profile(profile, &vaults))
 }

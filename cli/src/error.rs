@@ -1,6 +1,6 @@
 //! Everything that can go wrong, the exit code that it ends with, and the one or two lines that the user reads.
 
-use std::{fmt, io, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, io, path::Path, time::Duration};
 
 use dbus_interfaces::{Error as Refusal, ProfileName, places::PlaceError};
 
@@ -63,8 +63,13 @@ pub enum Error {
         cause: zbus::Error,
     },
     /// No trust profile has this name.
-    #[error("there is no profile {0}")]
-    NoProfile(ProfileName),
+    #[error("there is no profile {profile}")]
+    NoProfile {
+        /// The name that was asked for.
+        profile: ProfileName,
+        /// Those that there are.
+        known: Vec<String>,
+    },
     /// A passphrase is needed and there is no terminal to ask for it.
     #[error("a passphrase is needed, and there is no terminal to ask for it")]
     NoTerminal,
@@ -112,13 +117,18 @@ impl Error {
             Self::NotRunning(_) | Self::Died(_) | Self::NotStarted { .. } | Self::NotReported => Code::NotRunning,
             Self::NoAnswer { .. } | Self::Unresponsive => Code::NoAnswer,
             Self::NoTerminal | Self::Cancelled | Self::Askpass { .. } => Code::Locked,
-            Self::NoProfile(_) => Code::Missing,
+            Self::NoProfile { .. } => Code::Missing,
             Self::Refused(refusal) => refusal_code(refusal),
             Self::Exec { code, .. } => *code,
             Self::Place(_) | Self::Call { .. } | Self::Interrupted | Self::File { .. } | Self::Other(_) => {
                 Code::Failure
             }
         }
+    }
+
+    /// No trust profile has this name, but there are those of `vaults`.
+    pub fn no_profile<V>(profile: &ProfileName, vaults: &BTreeMap<String, V>) -> Self {
+        Self::NoProfile { profile: profile.clone(), known: vaults.keys().cloned().collect() }
     }
 
     /// What to do, where the reason alone does not say it.
@@ -137,7 +147,10 @@ impl Error {
             Self::Askpass { .. } => {
                 "choose another with askpass in config.toml, run it in a terminal, or give --passphrase-file FILE"
             }
-            Self::NoProfile(_) => "see which there are: sesame profile list (create one: sesame profile add NAME)",
+            Self::NoProfile { profile, known } => {
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                return Some(format!("there are: {known} (create it: sesame profile add {profile})"));
+            }
             _ => return None,
         };
         Some(hint.into())

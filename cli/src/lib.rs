@@ -4,6 +4,7 @@
 pub mod args;
 pub mod askpass;
 pub mod bus;
+pub mod clock;
 pub mod commands;
 pub mod complete;
 pub mod condition;
@@ -15,6 +16,7 @@ pub mod exit;
 pub mod input;
 pub mod keyrings;
 pub mod mapping;
+pub mod monitoring;
 pub mod output;
 pub mod passphrase;
 pub mod private;

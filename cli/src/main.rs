@@ -3,7 +3,12 @@
 use std::{io::Write, process::ExitCode};
 
 use process_memory::{WIPING_ALLOCATOR, WipingAllocator};
-use sesame_cli::{commands, complete, error::Failure, exit::Code, usage};
+use sesame_cli::{
+    commands, complete,
+    error::Failure,
+    exit::Code,
+    usage::{self, Parsed},
+};
 
 /// Passphrases and secrets pass through this memory: what is freed is wiped.
 #[global_allocator]
@@ -33,7 +38,7 @@ fn protect() -> Result<(), Failure> {
 fn run() -> Result<Code, Failure> {
     complete::answer_shell();
     match usage::parse()? {
-        Some(args) => commands::run(args),
-        None => Ok(Code::Success),
+        Parsed::Run(args) => commands::run(args),
+        Parsed::Done(code) => Ok(code),
     }
 }

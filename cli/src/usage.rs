@@ -5,20 +5,44 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use crate::{args::Args, error::Failure, exit::Code, output};
+use crate::{
+    args::Args,
+    error::{During, Failure},
+    exit::Code,
+    monitoring::{self, State},
+    output,
+};
 
-/// Parses the arguments. `Ok(None)` where help or the version was asked for, and printed.
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A command.
+    Run(Args),
+    /// Nothing that is not done already: help or the version.
+    Done(Code),
+}
+
+/// Parses the arguments.
 ///
 /// # Errors
 /// Wrong usage.
-pub fn parse() -> Result<Option<Args>, Failure> {
+pub fn parse() -> Result<Parsed, Failure> {
     match Args::try_parse() {
-        Ok(args) => Ok(Some(args)),
+        Ok(args) => Ok(Parsed::Run(args)),
         Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            output::write(asked.to_string().as_bytes()).map_err(|error| error.during("cannot print the help"))?;
-            Ok(None)
+            output::write(asked.to_string().as_bytes()).during("cannot print the help")?;
+            Ok(Parsed::Done(Code::Success))
         }
-        Err(wrong) => Err(explain(&wrong)),
+        Err(wrong) => {
+            let failure = explain(&wrong);
+            if !is_check() {
+                return Err(failure);
+            }
+            // A monitor reads one line, and takes 2 for something worth waking somebody.
+            let line = monitoring::line(State::Unknown, &format!("{}: {}", failure.what, failure.why));
+            output::write(format!("{line}\n").as_bytes()).during("cannot tell the state")?;
+            Ok(Parsed::Done(State::Unknown.code()))
+        }
     }
 }
 
@@ -37,6 +61,12 @@ fn explain(wrong: &clap::Error) -> Failure {
     let hint = parts.find(|part| part.starts_with("tip: ") || part.starts_with("Usage: "));
     let hint = hint.or_else(|| Some("see: sesame --help".into()));
     Failure { what: "wrong usage".into(), why: why.into(), hint, code: Code::Usage }
+}
+
+/// Whether the command is `check`, as far as a wrong command line tells.
+fn is_check() -> bool {
+    let mut words = std::env::args_os().skip(1);
+    words.find(|word| !word.as_encoded_bytes().starts_with(b"-")).is_some_and(|command| command == "check")
 }
 
 /// Whether what does not fit is no option.

@@ -1,9 +1,11 @@
 //! `sesame is`: one report, one verdict, an exit code.
 
+use dbus_interfaces::ProfileName;
+
 use crate::{
     args::Is,
     bus::Bus,
-    condition::Verdict,
+    condition::{Condition, Verdict},
     daemons,
     deadline::{CALL, Deadline},
     error::{During, Error, Failure},
@@ -12,24 +14,27 @@ use crate::{
 
 pub(super) async fn run(args: &Is) -> Result<Code, Failure> {
     let deadline = Deadline::after(args.timeout.timeout.unwrap_or(CALL));
-    match verdict(args, deadline).await.during("cannot tell")? {
+    answer(args, deadline).await.during("cannot tell")
+}
+
+async fn answer(args: &Is, deadline: Deadline) -> Result<Code, Error> {
+    let profiles = profiles(args.condition, &args.profiles)?;
+    let bus = Bus::connect(deadline).await?;
+    let report = daemons::report(&bus, deadline).await?;
+    match args.condition.verdict(&profiles, &report) {
         Verdict::Holds => Ok(Code::Success),
         Verdict::HoldsNot => Ok(Code::ConditionFalse),
-        Verdict::NotReported => Err(Error::NotReported.during("cannot tell")),
-        Verdict::Unresponsive => Err(Error::Unresponsive.during("cannot tell")),
-        Verdict::NoSuchProfile(profile) => Err(Error::NoProfile(profile).during("cannot tell")),
+        Verdict::NotReported => Err(Error::NotReported),
+        Verdict::Unresponsive => Err(Error::Unresponsive),
+        Verdict::NoSuchProfile(profile) => Err(Error::no_profile(&profile, &report.vaults)),
     }
 }
 
-async fn verdict(args: &Is, deadline: Deadline) -> Result<Verdict, Error> {
-    let mut profiles = args.profiles.clone();
-    if args.condition.is_of_vaults() {
-        if profiles.is_empty() {
-            profiles.push(daemons::chosen(None)?);
-        }
-    } else if !profiles.is_empty() {
-        return Err(Error::Usage("running and healthy are not about a profile; leave -p out".into()));
+/// The profiles that a condition is asked of: the default one where none is named.
+pub(super) fn profiles(condition: Condition, named: &[ProfileName]) -> Result<Vec<ProfileName>, Error> {
+    match (condition.is_of_vaults(), named) {
+        (true, []) => Ok(vec![daemons::chosen(None)?]),
+        (false, [_, ..]) => Err(Error::Usage("running and healthy are not about a profile; leave -p out".into())),
+        _ => Ok(named.to_vec()),
     }
-    let bus = Bus::connect(deadline).await?;
-    Ok(args.condition.verdict(&profiles, &daemons::report(&bus, deadline).await?))
 }

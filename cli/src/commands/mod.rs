@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod completions;
 mod doctor;
 mod init;
@@ -41,6 +42,7 @@ async fn dispatch(args: Args) -> Result<Code, Failure> {
         Command::Init(init) => init::run(init).await,
         Command::Status(status) => status::run(status, args.color).await,
         Command::Is(is) => is::run(is).await,
+        Command::Check(check) => check::run(check).await,
         Command::Profile(profile) => profile::run(profile).await,
         Command::Unlock(unlock) => unlock::run(unlock).await,
         Command::Lock(lock) => lock::run(lock).await,

@@ -1,13 +1,12 @@
 //! `sesame status`: connect, one call, print.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use dbus_interfaces::profile::Report;
+use rustix::process::getuid;
 
 use crate::{
     args::{Format, Status},
     bus::Bus,
-    daemons,
+    clock, daemons,
     deadline::{CALL, Deadline},
     error::{During, Error, Failure},
     exit::Code,
@@ -16,21 +15,29 @@ use crate::{
     render::{
         self, json,
         paint::{Paint, When},
-        text,
+        prometheus, text, waybar,
     },
 };
 
 const WHAT: &str = "cannot read the status";
 
 pub(super) async fn run(args: &Status, color: When) -> Result<Code, Failure> {
+    if args.all && matches!(args.format, Format::Waybar | Format::Prometheus) {
+        return Err(Error::Usage("--all is shown as text or json alone".into()).during(WHAT));
+    }
     let (report, keyrings) = tokio::join!(report(args), keyrings(args));
     let keyrings = keyrings.as_deref();
-    let paint = Paint::for_output(color);
+    let paint = if args.output.is_some() { Paint::for_file(color) } else { Paint::for_output(color) };
     let (shown, ended) = match report.during(WHAT) {
         Ok(report) => (show(&report, keyrings, args, paint), Ok(Code::Success)),
         Err(failure) => (show_failure(&failure, keyrings, args, paint), Err(failure)),
     };
-    output::write(shown.as_bytes()).during(WHAT)?;
+    match &args.output {
+        // A name that does not exist says nothing of the state: what was told before stays.
+        Some(_) if matches!(&ended, Err(failure) if !is_unknown(failure)) => {}
+        Some(file) => output::replace(file, shown.as_bytes()).during(WHAT)?,
+        None => output::write(shown.as_bytes()).during(WHAT)?,
+    }
     ended
 }
 
@@ -44,7 +51,7 @@ async fn report(args: &Status) -> Result<Report, Error> {
     let report = daemons::report_or_status(&bus, deadline).await?;
     let unknown = args.profiles.iter().find(|profile| !report.vaults.contains_key(profile.as_str()));
     match unknown {
-        Some(profile) if report.reconciled_usec != 0 => Err(Error::NoProfile(profile.clone())),
+        Some(profile) if report.reconciled_usec != 0 => Err(Error::no_profile(profile, &report.vaults)),
         _ => Ok(report),
     }
 }
@@ -52,26 +59,30 @@ async fn report(args: &Status) -> Result<Report, Error> {
 fn show(report: &Report, keyrings: Option<&[Keyring]>, args: &Status, paint: Paint) -> String {
     match args.format {
         Format::Json => json::status(report, &args.profiles, keyrings),
-        Format::Text => text::status(report, &args.profiles, now_usec(), paint) + &other(keyrings, paint),
+        Format::Text => text::status(report, &args.profiles, Some(clock::now_usec()), paint) + &other(keyrings, paint),
+        Format::Waybar => waybar::status(report, &args.profiles),
+        Format::Prometheus => prometheus::status(report, &args.profiles, getuid().as_raw()),
     }
+}
+
+/// Whether the state cannot be told, which is told to programs as well.
+fn is_unknown(failure: &Failure) -> bool {
+    matches!(failure.code, Code::NotRunning | Code::NoBus | Code::NoAnswer)
 }
 
 /// What there is to show all the same where the status cannot be told.
 fn show_failure(failure: &Failure, keyrings: Option<&[Keyring]>, args: &Status, paint: Paint) -> String {
     match args.format {
-        Format::Json if matches!(failure.code, Code::NotRunning | Code::NoBus | Code::NoAnswer) => {
-            json::unknown(failure, keyrings)
-        }
-        Format::Json => String::new(),
+        // A file keeps what it says: an empty one, or the old one, would be no answer.
+        Format::Text if args.output.is_some() => format!("{failure}\n") + &other(keyrings, paint),
         Format::Text => other(keyrings, paint),
+        _ if !is_unknown(failure) => String::new(),
+        Format::Json => json::unknown(failure, keyrings),
+        Format::Waybar => waybar::unknown(failure),
+        Format::Prometheus => prometheus::unknown(getuid().as_raw()),
     }
 }
 
 fn other(keyrings: Option<&[Keyring]>, paint: Paint) -> String {
     keyrings.map(|keyrings| render::keyrings::keyrings(keyrings, paint)).unwrap_or_default()
-}
-
-fn now_usec() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

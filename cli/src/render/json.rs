@@ -8,6 +8,7 @@ use dbus_interfaces::{
 };
 use serde::Serialize;
 
+use super::asked_for;
 use crate::{error::Failure, keyrings::Keyring};
 
 #[derive(Serialize)]
@@ -85,7 +86,6 @@ struct Cause<'a> {
 /// The whole status; `vaults` holds those in `only`, where it names any. `keyrings` are the other stores, where they
 /// were asked for.
 pub fn status(report: &Report, only: &[ProfileName], keyrings: Option<&[Keyring]>) -> String {
-    let asked_for = |name: &str| only.is_empty() || only.iter().any(|profile| profile.as_str() == name);
     print(&Status {
         lock_state: &report.lock_state,
         default_profile: &report.default_profile,
@@ -95,12 +95,7 @@ pub fn status(report: &Report, only: &[ProfileName], keyrings: Option<&[Keyring]
         problems: report.problems.iter().map(|(subject, code, sentence)| Problem { subject, code, sentence }).collect(),
         reconciled_usec: report.reconciled_usec,
         generation: report.generation,
-        vaults: report
-            .vaults
-            .iter()
-            .filter(|(name, _)| asked_for(name))
-            .map(|(name, row)| (&**name, vault(row)))
-            .collect(),
+        vaults: asked_for(report, only).map(|(name, row)| (name, vault(row))).collect(),
         daemons: report.daemons.iter().map(|(name, row)| (&**name, daemon(row))).collect(),
         keyrings,
     })

@@ -5,6 +5,19 @@ pub mod items;
 pub mod json;
 pub mod keyrings;
 pub mod paint;
+pub mod prometheus;
 #[cfg(test)]
 pub mod sample;
 pub mod text;
+pub mod waybar;
+
+use dbus_interfaces::{
+    ProfileName,
+    profile::{Report, VaultRow},
+};
+
+/// The vaults in `only`, or all where it names none, in name order.
+fn asked_for<'a>(report: &'a Report, only: &'a [ProfileName]) -> impl Iterator<Item = (&'a str, &'a VaultRow)> {
+    let asked = move |name: &str| only.is_empty() || only.iter().any(|profile| profile.as_str() == name);
+    report.vaults.iter().map(|(name, row)| (name.as_str(), row)).filter(move |(name, _)| asked(name))
+}

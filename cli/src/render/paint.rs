@@ -44,6 +44,11 @@ impl Paint {
         Self::decide(when, set("NO_COLOR").is_some(), forced, terminal)
     }
 
+    /// Decides for a file.
+    pub fn for_file(when: When) -> Self {
+        Self { coloured: when == When::Always }
+    }
+
     fn decide(when: When, no_color: bool, forced: bool, terminal: impl FnOnce() -> bool) -> Self {
         let coloured = match when {
             When::Always => true,

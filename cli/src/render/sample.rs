@@ -51,3 +51,33 @@ pub fn lost() -> Report {
     report.problems = vec![("daemon-secrets".into(), "lost".into(), "it is gone; start it: sesame unlock".into())];
     report
 }
+
+/// What a hub says that has not heard of daemon-secrets yet.
+pub fn not_reported() -> Report {
+    let mut report = report(&[]);
+    set_state(&mut report, "daemon-secrets", "stopped");
+    report.reconciled_usec = 0;
+    report.health = "degraded".into();
+    report.problems = vec![("daemon-secrets".into(), "not-reported".into(), "start it: sesame unlock".into())];
+    report
+}
+
+/// A healthy report under systemd, with all that can be known.
+pub fn full() -> Report {
+    let mut report = report(&[("personal", false, true), ("work", true, false)]);
+    for (pid, (name, row)) in (1_u32..).zip(&mut report.daemons) {
+        *row = DaemonRow {
+            id: Some(format!("{pid:032x}")),
+            state: "running".into(),
+            since_usec: 1_500_000,
+            unit: Some(format!("{}.service", name.replace("daemon", "open-sesame"))),
+            pid: Some(pid),
+            started_usec: Some(1_500_000),
+            last_seen_usec: Some(2_500_000),
+            restarts: Some(pid - 1),
+            sandbox: Some("full".into()),
+            reason: None,
+        };
+    }
+    report
+}

@@ -8,12 +8,15 @@ use dbus_interfaces::{
     profile::{Report, VaultRow},
 };
 
-use super::paint::{Paint, Tone};
+use super::{
+    asked_for,
+    paint::{Paint, Tone},
+};
 use crate::output::printable;
 
 /// The whole status: vaults (those in `only`, where it names any), profiles, and what is wrong.
-/// `now_usec` is CLOCK_REALTIME.
-pub fn status(report: &Report, only: &[ProfileName], now_usec: u64, paint: Paint) -> String {
+/// Ages are told where the time is given: `now_usec` is CLOCK_REALTIME.
+pub fn status(report: &Report, only: &[ProfileName], now_usec: Option<u64>, paint: Paint) -> String {
     let mut text = vaults(report, only, paint);
     let heading = |title| paint.paint(Tone::Heading, title);
     text += &format!("{} {}\n", heading("Default profile:"), printable(&report.default_profile));
@@ -42,7 +45,7 @@ fn vaults(report: &Report, only: &[ProfileName], paint: Paint) -> String {
     }
     let mut table = Table::new();
     table.load_preset(NOTHING);
-    for (name, row) in report.vaults.iter().filter(|(name, _)| is_asked_for(only, name)) {
+    for (name, row) in asked_for(report, only) {
         table.add_row([printable(name).into_owned(), vault(row, report, paint)]);
     }
     paint.paint(Tone::Heading, "Vaults:") + "\n" + &lines(&mut table)
@@ -58,10 +61,6 @@ pub(super) fn lines(table: &mut Table) -> String {
         states.set_padding((0, 0));
     }
     table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
-}
-
-fn is_asked_for(only: &[ProfileName], name: &str) -> bool {
-    only.is_empty() || only.iter().any(|profile| profile.as_str() == name)
 }
 
 fn lock_word(locked: bool, paint: Paint) -> String {
@@ -91,13 +90,14 @@ fn vault(row: &VaultRow, report: &Report, paint: Paint) -> String {
 }
 
 /// What is wrong with what, since when, and (the hub's sentence says it) what to do.
-fn problems(report: &Report, now_usec: u64, paint: Paint) -> String {
+fn problems(report: &Report, now_usec: Option<u64>, paint: Paint) -> String {
     let health = paint.paint(Tone::Wrong, &printable(&report.health));
     let mut text = format!("{} {health}\n", paint.paint(Tone::Heading, "Health:"));
     for (subject, code, sentence) in &report.problems {
         let since = report.daemons.get(subject).map(|daemon| daemon.since_usec);
         let since = since.or_else(|| report.vaults.get(subject).map(|vault| vault.since_usec));
-        let age = since.map(|since| format!(", for {}", age(now_usec.saturating_sub(since)))).unwrap_or_default();
+        let age = now_usec.zip(since).map(|(now, since)| format!(", for {}", age(now.saturating_sub(since))));
+        let age = age.unwrap_or_default();
         let code = paint.paint(Tone::Wrong, &printable(code));
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  - {} ({code}{age}): {}", printable(subject), printable(sentence));
@@ -123,7 +123,7 @@ mod tests {
 
     fn plain(report: &Report, only: &[&str]) -> String {
         let only: Vec<_> = only.iter().map(|name| name.parse().unwrap()).collect();
-        status(report, &only, 13_400_000, Paint::for_output(When::Never))
+        status(report, &only, Some(13_400_000), Paint::for_output(When::Never))
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn colour_changes_no_word() {
         let report = sample::lost();
-        let coloured = status(&report, &[], 13_400_000, Paint::for_output(When::Always));
+        let coloured = status(&report, &[], Some(13_400_000), Paint::for_output(When::Always));
         let mut bare = String::new();
         for piece in coloured.split('\u{1b}') {
             bare += piece.strip_prefix('[').map_or(piece, |painted| painted.split_once('m').unwrap().1);

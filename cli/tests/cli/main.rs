@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code; clippy sees only the test functions as that")]
 
 mod askpass;
+mod check;
 mod completions;
 mod doctor;
 mod is;

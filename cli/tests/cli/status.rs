@@ -32,7 +32,7 @@ async fn prints_the_contracts_sample_and_filters_rows() {
     session.run("status -p gone").await.failed(
         7,
         "sesame: cannot read the status: there is no profile gone\n\
-         see which there are: sesame profile list (create one: sesame profile add NAME)\n",
+         there are: personal, work (create it: sesame profile add gone)\n",
     );
 }
 
@@ -146,4 +146,45 @@ async fn a_failure_is_a_json_object_too() {
             {"code": 3, "what": "cannot read the status", "why": "daemon-profile is not running"}})
     );
     assert!(ended.stderr.starts_with("sesame: cannot read the status: daemon-profile is not running\n"));
+}
+
+#[tokio::test]
+async fn every_format_for_programs_is_whole_where_nothing_can_be_told() {
+    let session = Session::start();
+    let silent = Session::start();
+    let _hub = serve(&silent, sample(), Manner::Silent).await;
+    let without_bus = Session::without_bus();
+    for (session, code) in [(&session, 3), (&without_bus, 4), (&silent, 5)] {
+        let ended = session.run("status --format json --timeout 0.2").await;
+        let shown: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!((ended.code, &shown["error"]["code"]), (code, &json!(code)), "{ended:?}");
+        let ended = session.run("status --format waybar --timeout 0.2").await;
+        let shown: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!((ended.code, &shown["class"]), (code, &json!(["down", "unknown"])), "{ended:?}");
+        let ended = session.run("status --format prometheus --timeout 0.2").await;
+        assert_eq!(ended.code, code);
+        let samples: Vec<_> = ended.stdout.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(samples[0].starts_with("sesame_up{user=") && samples[0].ends_with(" 0"), "{samples:?}");
+        assert!(samples[1].starts_with("sesame_build_info{") && samples.len() == 2, "{samples:?}");
+    }
+}
+
+#[tokio::test]
+async fn output_replaces_a_file_also_where_nothing_can_be_told() {
+    let session = Session::start();
+    let file = session.path("status.prom");
+    let line = format!("status --format prometheus --output {}", file.display());
+    {
+        let _hub = serve(&session, sample(), Manner::Answers).await;
+        session.run(&line).await.printed("");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("\nsesame_vault_locked{user=") && text.contains("profile=\"work\"} 1\n"), "{text}");
+        // A profile that is not there says nothing of the state.
+        assert_eq!(session.run(&format!("{line} -p gone")).await.code, 7);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    }
+    assert_eq!(session.run(&line).await.code, 3);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("sesame_up{user="));
+    let into_folder = format!("status --output {}", session.path("").display());
+    assert_eq!(session.run(&into_folder).await.code, 1);
 }
