@@ -42,6 +42,10 @@ async fn a_read_tells_who_read_what(session: Session) {
     }
     let own = format!("SecretRead personal db-url {} {unit}", std::process::id());
     assert_eq!(reads(&mut recorder, 3).await[1..], [own.clone(), own]);
+    // As an item, too: by the name that it has.
+    let items = vault.list_items("personal").await.unwrap();
+    vault.get_item("personal", &items[0].id).await.unwrap();
+    assert_eq!(reads(&mut recorder, 4).await[3], format!("SecretRead personal db-url {} {unit}", std::process::id()));
     for daemon in [&daemons.secrets, &daemons.profile] {
         assert!(!daemon.log().contains("db-url"), "who reads what is nobody's business: {}", daemon.log());
     }

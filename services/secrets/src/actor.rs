@@ -13,7 +13,7 @@ use std::{
 
 use daemon_config::Config;
 use daemon_runtime::{clock, outbox::Outbox};
-use dbus_interfaces::{Error, ProfileName};
+use dbus_interfaces::{Error, ProfileName, SecretName};
 use tokio::sync::{mpsc, oneshot};
 use vault_store::{OpenVault, Store, WorkFactor};
 use zbus::names::OwnedUniqueName;
@@ -23,7 +23,7 @@ use crate::{
     alarm::Alarm,
     attempts::Attempts,
     autolock::AutoLock,
-    handle::{Attempt, Command, Inbox, Reads, Waiter, Wanted, Which},
+    handle::{Attempt, Command, Inbox, Read, Reads, Waiter, Wanted, Which},
     holds::Holds,
     journal, signals,
     state::{self, Change, Reason, State, Trouble},
@@ -128,12 +128,16 @@ impl Actor {
                 let names = self.served(&profile).map(|vault| vault.names().map(ToString::to_string).collect());
                 answer(waiter, names);
             }
+            Command::WasRead(read) => self.announce_read(&read),
             Command::Get(wanted, waiter) => {
-                let value = self.get(&wanted);
-                if value.is_ok() {
-                    self.used(&wanted.profile);
-                }
+                let value = self.get(&wanted.profile, &wanted.name);
+                let was_read = value.is_ok();
                 answer(waiter, value);
+                if was_read {
+                    self.used(&wanted.profile);
+                    let Wanted { profile, name, reader } = wanted;
+                    self.announce_read(&Read { profile, name: name.to_string(), reader });
+                }
             }
             Command::Look(profile, reads, look) => {
                 look(self.served(&profile));
@@ -170,19 +174,21 @@ impl Actor {
         self.open.get(profile).map(|vault| &**vault).ok_or_else(|| state::locked(profile))
     }
 
-    fn get(&self, wanted: &Wanted) -> Result<Box<[u8]>, Error> {
-        let Wanted { profile, name, .. } = wanted;
-        let value = self.served(profile)?.get(name).ok_or_else(|| {
+    fn get(&self, profile: &ProfileName, name: &SecretName) -> Result<Box<[u8]>, Error> {
+        let value = self.served(profile)?.get(name);
+        value.map(Into::into).ok_or_else(|| {
             Error::NotFound(format!(
                 "{profile} holds no secret {name}; sesame secret list -p {profile} shows what it holds"
             ))
-        })?;
-        // Not waited for: a reader pays no round trip for being seen.
-        match signals::read(&self.name, wanted) {
+        })
+    }
+
+    /// Not waited for: a reader pays no round trip for being seen.
+    fn announce_read(&self, read: &Read) {
+        match signals::read(&self.name, read) {
             Ok(message) => self.outbox.send(message),
             Err(cause) => tracing::error!(%cause, "that a secret was read could not be announced"),
         }
-        Ok(value.into())
     }
 
     fn set_active(&mut self, profile: &ProfileName, active: bool, waiter: Waiter<()>) {

@@ -35,6 +35,8 @@ pub enum Command {
     List(ProfileName, Waiter<Vec<String>>),
     /// One secret's value.
     Get(Wanted, Waiter<Box<[u8]>>),
+    /// A secret was read by a look.
+    WasRead(Read),
     /// A look at an open vault, or at why it is not served: one that reads a secret, or not.
     Look(ProfileName, Reads, Look),
     /// A change to a vault's content.
@@ -61,6 +63,16 @@ pub enum Reads {
 
 /// Looks at an open vault, or is told why it is not served. Quick: nobody is answered meanwhile.
 pub type Look = Box<dyn FnOnce(Result<&OpenVault, Error>) + Send>;
+
+/// Something that was read.
+pub struct Read {
+    /// Whose it is.
+    pub profile: ProfileName,
+    /// A secret's name, or the id of an application's item.
+    pub name: String,
+    /// Who read it.
+    pub reader: Reader,
+}
 
 /// A secret that somebody wants to read.
 pub struct Wanted {
@@ -142,6 +154,13 @@ impl Handle {
     ) -> Result<T, Error> {
         self.ask(|waiter| Command::Look(profile, reads, Box::new(|vault| drop(waiter.send(vault.and_then(look))))))
             .await
+    }
+
+    /// Announces that a look read a secret, and waits for nothing.
+    pub fn was_read(&self, read: Read) {
+        let commands = self.commands.clone();
+        // Fails only while the daemon ends.
+        tokio::spawn(async move { commands.send(Command::WasRead(read)).await });
     }
 
     /// Changes a vault's content.

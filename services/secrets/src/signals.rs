@@ -8,7 +8,7 @@ use serde::Serialize;
 use zbus::{Message, Type, names::OwnedUniqueName, wire::as_variant};
 
 use crate::{
-    handle::Wanted,
+    handle::Read,
     state::{Change, Snapshot},
 };
 
@@ -64,7 +64,7 @@ pub fn messages(sender: &OwnedUniqueName, change: &Change) -> zbus::Result<Vec<M
 ///
 /// # Errors
 /// A message would be larger than D-Bus allows.
-pub fn read(sender: &OwnedUniqueName, Wanted { profile, name, reader }: &Wanted) -> zbus::Result<Message> {
+pub fn read(sender: &OwnedUniqueName, Read { profile, name, reader }: &Read) -> zbus::Result<Message> {
     let body = (profile.as_str(), name.as_str(), reader.pid, reader.unit.as_str());
     Message::signal(PATH, INTERFACE, "SecretRead").sender(sender.clone()).build(&body)
 }

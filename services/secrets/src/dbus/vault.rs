@@ -16,7 +16,7 @@ use zbus::{Type, interface};
 
 use crate::{
     attempts::ConnectionId,
-    handle::{Handle, Reads, Wanted},
+    handle::{Handle, Read, Reads, Wanted},
     items,
     reader::Process,
     work::Wish,
@@ -117,11 +117,14 @@ impl Vault {
     #[zbus(out_args("item", "value"))]
     async fn get_item(&self, profile: &str, id: &str) -> Result<(ListedItem, Value), Error> {
         let (profile, id) = (profile_name(profile)?, items::id(id)?);
-        let looked = self.vaults.look(profile, Reads::Secret, move |vault| {
+        let looked = self.vaults.look(profile.clone(), Reads::Secret, move |vault| {
             let found = vault.content().item(&id).ok_or_else(|| items::not_found(vault.profile()))?;
             Ok((items::listed(vault, found), found.item.value.expose_secret().into()))
         });
-        looked.await.map(|(item, value)| (item, Value(value)))
+        let (item, value) = looked.await?;
+        let name = if item.name.is_empty() { item.id.clone() } else { item.name.clone() };
+        self.vaults.was_read(Read { profile, name, reader: self.peer.reader() });
+        Ok((item, Value(value)))
     }
 
     #[zbus(out_args("id"))]
