@@ -4,6 +4,7 @@
 #   make test       formatting, lints, every test but those below
 #   make test-systemd  the scenarios under a real user's service manager (root; two minutes)
 #   make test-examples  the examples, with the programs that they are for
+#   make pictures   the README's, from what test-examples sees
 #   make campaign   random histories against a model, some; SEED=n and BUS=name repeat one
 #   make soak       MINUTES=30 of them on both buses at once, and under systemd (as root)
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev)
@@ -50,7 +51,7 @@ fill = for name in $(1); do \
 	sed 's|@bindir@|$(PREFIX)/bin|; s|@libexecdir@|$(libexecdir)|' $(or $(3),systemd-user)/$$name.in >$(2)/$$name && \
 	chmod 644 $(2)/$$name || exit; done
 
-.PHONY: help build demo test test-systemd test-examples campaign soak install uninstall check-deps
+.PHONY: help build demo test test-systemd test-examples pictures campaign soak install uninstall check-deps
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -86,6 +87,10 @@ test-examples:
 	$(CARGO) clippy --locked -p session-tests --test widgets -- -D warnings
 	$(CARGO) build --locked --workspace --bins
 	timeout --kill-after=10 600 $(CARGO) test --locked -p session-tests --test widgets
+
+# A real terminal and a real bar, as the tests have them on a screen of their own.
+pictures: test-examples
+	install -m 644 $(TARGET)/tmp/status.png $(TARGET)/tmp/waybar.png docs
 
 # A failed history is repeated by its seed: SEED=n BUS=dbus-broker make campaign. The rules alone, millions of steps:
 # SESAME_MODEL_STEPS=5000000 make campaign

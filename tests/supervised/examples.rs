@@ -12,6 +12,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios!(&[Kind::DbusDaemon], &[];
         a_service_runs_with_its_secrets_while_the_vault_is_unlocked,
         the_prompt_names_what_is_unlocked,
+        metrics_are_written_and_go_with_their_timer,
     )
 }
 
@@ -61,4 +62,36 @@ async fn the_prompt_names_what_is_unlocked(session: UserSession) {
     assert_eq!(shown("bash").await.stdout, "[personal] [work] ");
     session.sesame(&["lock", "--all"]).await.stdout_of_success();
     assert_eq!(shown("bash").await.stdout, "");
+}
+
+async fn metrics_are_written_and_go_with_their_timer(session: UserSession) {
+    const TIMER: &str = "sesame-metrics.timer";
+    install(&session, TIMER, include_str!("../../examples/prometheus/sesame-metrics.timer"));
+    install(&session, "sesame-metrics.service", include_str!("../../examples/prometheus/sesame-metrics.service"));
+    let clean = "sesame-metrics-clean.service";
+    install(&session, clean, include_str!("../../examples/prometheus/sesame-metrics-clean.service"));
+    let folder = format!("{HOME}/textfiles");
+    std::fs::create_dir(&folder).unwrap();
+    for unit in ["sesame-metrics.service", clean] {
+        session.drop_in(unit, &format!("[Service]\nEnvironment=TEXTFILES={folder}\n")).await;
+    }
+    session.systemctl(&["enable", "--now", TIMER]).await;
+    let uid = rustix::process::getuid().as_raw();
+    let file = format!("{folder}/open-sesame-{uid}.prom");
+    let until_says = async |line: &str| {
+        until(line, async || match std::fs::read_to_string(&file) {
+            Ok(text) if text.lines().any(|is| is == line) => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    };
+    // Nothing runs, which is no failure of the unit.
+    until_says(&format!("sesame_up{{user=\"{uid}\"}} 0")).await;
+    session.until_property("sesame-metrics.service", "ActiveState", "inactive").await;
+    session.start().await;
+    session.systemctl(&["start", "sesame-metrics.service"]).await;
+    until_says(&format!("sesame_vault_locked{{user=\"{uid}\",profile=\"personal\"}} 0")).await;
+    session.systemctl(&["stop", TIMER]).await;
+    session.until_property(clean, "ActiveState", "inactive").await;
+    assert!(!std::path::Path::new(&file).exists(), "a file that nobody renews tells of the past");
 }

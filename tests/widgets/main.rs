@@ -3,8 +3,13 @@
 // A failed step fails its test.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bar;
 mod git;
+mod metrics;
+mod pointer;
+mod screen;
 mod shell;
+mod terminal;
 mod watchers;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -14,8 +19,11 @@ use session_tests::{program, suite::Suite};
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     let mut suite = Suite::default();
+    bar::add(&mut suite);
     git::add(&mut suite);
+    metrics::add(&mut suite);
     shell::add(&mut suite);
+    terminal::add(&mut suite);
     watchers::add(&mut suite);
     libtest_mimic::run(&arguments, suite.trials()).exit_code()
 }
