@@ -44,7 +44,7 @@ system := $(root)/lib/systemd/system
 bash := $(root)/share/bash-completion/completions
 zsh := $(root)/share/zsh/site-functions
 fish := $(root)/share/fish/vendor_completions.d
-man := $(root)/share/man/man1
+man := $(root)/share/man
 
 # Writes the files $(1) into the folder $(2), with the place of the programs. $(3) is where they come from.
 fill = for name in $(1); do \
@@ -110,7 +110,7 @@ soak:
 	$(CARGO) test --locked -p session-tests --test campaign -- --soak $(or $(MINUTES),30)
 
 install: build
-	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)
+	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)/man1 $(man)/man5
 	install -m 755 $(programs:%=$(BUILT)/%) $(bin)
 	$(call fill,$(services),$(service))
 	$(call fill,$(filter %.service,$(units)),$(unit))
@@ -141,4 +141,5 @@ endif
 ifneq ($(wide),)
 	rm -f $(libexec)/sesame-pam-unlock $(system)/open-sesame-unlock-user@.service
 endif
-	rm -f $(bash)/sesame $(zsh)/_sesame $(fish)/sesame.fish $(man)/sesame.1 $(man)/sesame-*.1
+	rm -f $(bash)/sesame $(zsh)/_sesame $(fish)/sesame.fish $(man)/man1/sesame.1 $(man)/man1/sesame-*.1 \
+		$(man)/man5/open-sesame-config.5 $(man)/man5/org.opensesame.5

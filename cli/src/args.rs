@@ -56,6 +56,16 @@ pub enum Command {
     ///
     /// Prints nothing where it could tell. 3, 4 and 5 mean that it cannot tell; 7 that there is no such profile.
     Is(Is),
+    /// Wait until a condition holds
+    ///
+    /// Returns as soon as it is so: 0. A daemon or a bus that is not there is waited for. 7 where daemon-secrets has
+    /// reported and there is no such profile, 8 at the timeout. Ends with 0 at SIGTERM too.
+    Wait(Wait),
+    /// Print every change as it happens, one line each, until interrupted
+    ///
+    /// The first line is a snapshot of the whole state. After a restart of the hub or of the bus, and where something was
+    /// missed, comes another one.
+    Events(Events),
     /// List, create, delete and choose trust profiles
     #[command(subcommand)]
     Profile(Profile),
@@ -190,6 +200,9 @@ pub struct Status {
     /// How to show it
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    /// Show it again at each change, until interrupted: in place on a terminal, else one line a change
+    #[arg(short, long, conflicts_with = "all")]
+    pub watch: bool,
     /// Replace this file by it, atomically, in place of printing it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
@@ -222,6 +235,38 @@ pub struct Is {
     pub profiles: Vec<ProfileName>,
     #[command(flatten)]
     pub timeout: Timeout,
+}
+
+/// `sesame wait`.
+#[derive(Debug, Group)]
+pub struct Wait {
+    /// What must hold
+    #[arg(value_enum)]
+    pub condition: Condition,
+    /// The trust profile; may be given several times, and every one must fulfil the condition
+    #[arg(short, long = "profile", value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
+    pub profiles: Vec<ProfileName>,
+    /// How long to wait at most: 5 (seconds), 90s, 5m, 1h30m; for ever where left out
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub timeout: Option<Duration>,
+}
+
+/// `sesame events`.
+#[derive(Debug, Group)]
+pub struct Events {
+    /// How to print them
+    #[arg(long, value_enum, default_value_t)]
+    pub format: EventsFormat,
+}
+
+/// How to print events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EventsFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// `sesame profile ...`.
@@ -481,6 +526,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a time is a number of seconds above 0, at most 86400".into())
 }
 
+/// A time with its unit, or in seconds.
+fn span(text: &str) -> Result<Duration, String> {
+    let span = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let span = span.or_else(|| humantime::parse_duration(text).ok());
+    span.filter(|span| !span.is_zero() && *span <= Duration::from_secs(366 * 86_400))
+        .ok_or_else(|| "a time is 5 (seconds), 90s, 5m or 1h30m, above 0 and at most a year".into())
+}
+
 fn mapping(text: &str) -> Result<(String, SecretName), String> {
     let (variable, name) = text.split_once('=').ok_or("a mapping is VAR=NAME")?;
     let is_name = variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -505,6 +558,17 @@ mod tests {
         assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
         for bad in ["0", "-1", "", "2s", "nan", "inf", "86401"] {
             assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn spans_have_units_or_are_seconds() {
+        for (text, seconds) in [("5", 5), ("5s", 5), ("5m", 300), ("1h30m", 5_400)] {
+            assert_eq!(span(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(span("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["0", "-1", "", "5x", "nan", "inf", "9y"] {
+            assert!(span(bad).is_err(), "{bad}");
         }
     }
 

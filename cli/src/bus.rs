@@ -76,6 +76,11 @@ impl Bus {
         Err(Error::NoBus { address, cause })
     }
 
+    /// The connection itself, for who follows it.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Calls `member` of `service`, without starting it.
     ///
     /// # Errors

@@ -21,5 +21,7 @@ pub mod output;
 pub mod passphrase;
 pub mod private;
 pub mod render;
+pub mod screen;
 pub mod terminal;
 pub mod usage;
+pub mod watch;

@@ -72,6 +72,8 @@ async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session
         "share/fish/vendor_completions.d/sesame.fish",
         "share/man/man1/sesame.1",
         "share/man/man1/sesame-unlock.1",
+        "share/man/man5/open-sesame-config.5",
+        "share/man/man5/org.opensesame.5",
     ] {
         assert!(fs::metadata(prefix.join(place)).is_ok_and(|file| file.len() > 0), "{place} is missing: {files:?}");
     }

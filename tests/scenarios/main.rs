@@ -18,6 +18,7 @@ mod published;
 mod secrecy;
 mod stalled;
 mod vault_files;
+mod watched;
 mod who_read;
 
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     secrecy::add(&mut suite);
     stalled::add(&mut suite);
     vault_files::add(&mut suite);
+    watched::add(&mut suite);
     who_read::add(&mut suite);
     libtest_mimic::run(&arguments, suite.trials()).exit_code()
 }

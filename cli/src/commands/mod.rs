@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod doctor;
+mod events;
 mod init;
 mod is;
 mod lock;
@@ -13,6 +14,7 @@ mod secret;
 mod status;
 mod toggle;
 mod unlock;
+mod wait;
 
 use crate::{
     args::{Args, Command},
@@ -42,6 +44,8 @@ async fn dispatch(args: Args) -> Result<Code, Failure> {
         Command::Init(init) => init::run(init).await,
         Command::Status(status) => status::run(status, args.color).await,
         Command::Is(is) => is::run(is).await,
+        Command::Wait(wait) => wait::run(wait).await,
+        Command::Events(events) => events::run(events).await,
         Command::Check(check) => check::run(check).await,
         Command::Profile(profile) => profile::run(profile).await,
         Command::Unlock(unlock) => unlock::run(unlock).await,

@@ -1,5 +1,7 @@
 //! `sesame status`: connect, one call, print.
 
+mod watch;
+
 use dbus_interfaces::profile::Report;
 use rustix::process::getuid;
 
@@ -13,21 +15,24 @@ use crate::{
     keyrings::{self, Keyring},
     output,
     render::{
-        self, json,
+        self, WHAT, json,
         paint::{Paint, When},
-        prometheus, text, waybar,
+        prometheus,
+        text::{self, Ages},
+        waybar,
     },
 };
-
-const WHAT: &str = "cannot read the status";
 
 pub(super) async fn run(args: &Status, color: When) -> Result<Code, Failure> {
     if args.all && matches!(args.format, Format::Waybar | Format::Prometheus) {
         return Err(Error::Usage("--all is shown as text or json alone".into()).during(WHAT));
     }
+    let paint = if args.output.is_some() { Paint::for_file(color) } else { Paint::for_output(color) };
+    if args.watch {
+        return watch::run(args, paint).await;
+    }
     let (report, keyrings) = tokio::join!(report(args), keyrings(args));
     let keyrings = keyrings.as_deref();
-    let paint = if args.output.is_some() { Paint::for_file(color) } else { Paint::for_output(color) };
     let (shown, ended) = match report.during(WHAT) {
         Ok(report) => (show(&report, keyrings, args, paint), Ok(Code::Success)),
         Err(failure) => (show_failure(&failure, keyrings, args, paint), Err(failure)),
@@ -49,20 +54,30 @@ async fn report(args: &Status) -> Result<Report, Error> {
     let deadline = Deadline::after(args.timeout.timeout.unwrap_or(CALL));
     let bus = Bus::connect(deadline).await?;
     let report = daemons::report_or_status(&bus, deadline).await?;
+    check_profiles(&report, args)?;
+    Ok(report)
+}
+
+/// Whether there is every profile that is asked for, as far as anything is known.
+fn check_profiles(report: &Report, args: &Status) -> Result<(), Error> {
     let unknown = args.profiles.iter().find(|profile| !report.vaults.contains_key(profile.as_str()));
     match unknown {
         Some(profile) if report.reconciled_usec != 0 => Err(Error::no_profile(profile, &report.vaults)),
-        _ => Ok(report),
+        _ => Ok(()),
     }
 }
 
 fn show(report: &Report, keyrings: Option<&[Keyring]>, args: &Status, paint: Paint) -> String {
     match args.format {
         Format::Json => json::status(report, &args.profiles, keyrings),
-        Format::Text => text::status(report, &args.profiles, Some(clock::now_usec()), paint) + &other(keyrings, paint),
+        Format::Text => text::status(report, &args.profiles, Some(ages(false)), paint) + &other(keyrings, paint),
         Format::Waybar => waybar::status(report, &args.profiles),
         Format::Prometheus => prometheus::status(report, &args.profiles, getuid().as_raw()),
     }
+}
+
+fn ages(of_vaults: bool) -> Ages {
+    Ages { now_usec: clock::now_usec(), of_vaults }
 }
 
 /// Whether the state cannot be told, which is told to programs as well.

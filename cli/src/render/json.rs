@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::asked_for;
 use crate::{error::Failure, keyrings::Keyring};
 
+/// The status, key by key.
 #[derive(Serialize)]
-struct Status<'a> {
+pub struct Status<'a> {
     lock_state: &'a BTreeMap<String, bool>,
     default_profile: &'a str,
     active_profiles: &'a [String],
@@ -68,8 +69,9 @@ struct Daemon<'a> {
     reason: Option<&'a str>,
 }
 
+/// What stands in place of a status that could not be had.
 #[derive(Serialize)]
-struct Unknown<'a> {
+pub struct Unknown<'a> {
     health: &'static str,
     error: Cause<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +88,12 @@ struct Cause<'a> {
 /// The whole status; `vaults` holds those in `only`, where it names any. `keyrings` are the other stores, where they
 /// were asked for.
 pub fn status(report: &Report, only: &[ProfileName], keyrings: Option<&[Keyring]>) -> String {
-    print(&Status {
+    print(&whole(report, only, keyrings))
+}
+
+/// What [`status`] prints.
+pub fn whole<'a>(report: &'a Report, only: &'a [ProfileName], keyrings: Option<&'a [Keyring]>) -> Status<'a> {
+    Status {
         lock_state: &report.lock_state,
         default_profile: &report.default_profile,
         active_profiles: &report.active_profiles,
@@ -98,13 +105,24 @@ pub fn status(report: &Report, only: &[ProfileName], keyrings: Option<&[Keyring]
         vaults: asked_for(report, only).map(|(name, row)| (name, vault(row))).collect(),
         daemons: report.daemons.iter().map(|(name, row)| (&**name, daemon(row))).collect(),
         keyrings,
-    })
+    }
 }
 
 /// What stands in place of a status that could not be had.
 pub fn unknown(failure: &Failure, keyrings: Option<&[Keyring]>) -> String {
+    print(&cause(failure, keyrings))
+}
+
+/// What [`unknown`] prints.
+pub fn cause<'a>(failure: &'a Failure, keyrings: Option<&'a [Keyring]>) -> Unknown<'a> {
     let error = Cause { code: failure.code as u8, what: &failure.what, why: &failure.why };
-    print(&Unknown { health: "unknown", error, keyrings })
+    Unknown { health: "unknown", error, keyrings }
+}
+
+/// An object on one line.
+pub fn line(object: &impl Serialize) -> String {
+    // Strings and numbers in maps of strings: there is nothing that JSON could not hold.
+    serde_json::to_string(object).unwrap_or_default() + "\n"
 }
 
 /// Any object, in the form that people can read too.

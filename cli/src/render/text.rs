@@ -14,10 +14,19 @@ use super::{
 };
 use crate::output::printable;
 
+/// The time, to tell how long something has been so.
+#[derive(Clone, Copy, Debug)]
+pub struct Ages {
+    /// CLOCK_REALTIME.
+    pub now_usec: u64,
+    /// Of every vault, not of problems alone.
+    pub of_vaults: bool,
+}
+
 /// The whole status: vaults (those in `only`, where it names any), profiles, and what is wrong.
-/// Ages are told where the time is given: `now_usec` is CLOCK_REALTIME.
-pub fn status(report: &Report, only: &[ProfileName], now_usec: Option<u64>, paint: Paint) -> String {
-    let mut text = vaults(report, only, paint);
+/// Ages are told where the time is given.
+pub fn status(report: &Report, only: &[ProfileName], ages: Option<Ages>, paint: Paint) -> String {
+    let mut text = vaults(report, only, ages, paint);
     let heading = |title| paint.paint(Tone::Heading, title);
     text += &format!("{} {}\n", heading("Default profile:"), printable(&report.default_profile));
     if report.active_profiles.is_empty() {
@@ -30,12 +39,12 @@ pub fn status(report: &Report, only: &[ProfileName], now_usec: Option<u64>, pain
         text += &format!("  - {}{default}\n", printable(profile));
     }
     if report.health != "ok" {
-        text += &problems(report, now_usec, paint);
+        text += &problems(report, ages, paint);
     }
     text
 }
 
-fn vaults(report: &Report, only: &[ProfileName], paint: Paint) -> String {
+fn vaults(report: &Report, only: &[ProfileName], ages: Option<Ages>, paint: Paint) -> String {
     if report.reconciled_usec == 0 {
         let heading = paint.paint(Tone::Heading, "Secrets daemon:");
         return format!("{heading} {}\n", lock_word(report.locked, paint));
@@ -46,7 +55,7 @@ fn vaults(report: &Report, only: &[ProfileName], paint: Paint) -> String {
     let mut table = Table::new();
     table.load_preset(NOTHING);
     for (name, row) in asked_for(report, only) {
-        table.add_row([printable(name).into_owned(), vault(row, report, paint)]);
+        table.add_row([printable(name).into_owned(), vault(row, report, ages, paint)]);
     }
     paint.paint(Tone::Heading, "Vaults:") + "\n" + &lines(&mut table)
 }
@@ -68,7 +77,7 @@ fn lock_word(locked: bool, paint: Paint) -> String {
 }
 
 /// `unlocked (not active, last known)`: the state as a word, then what else there is to know.
-fn vault(row: &VaultRow, report: &Report, paint: Paint) -> String {
+fn vault(row: &VaultRow, report: &Report, ages: Option<Ages>, paint: Paint) -> String {
     let mut notes = Vec::new();
     if !row.locked && !row.active {
         notes.push("not active".into());
@@ -85,18 +94,21 @@ fn vault(row: &VaultRow, report: &Report, paint: Paint) -> String {
         "last-known" => notes.push("last known".into()),
         _ => {}
     }
+    if let Some(ages) = ages.filter(|ages| ages.of_vaults) {
+        notes.push(format!("for {}", age(ages.now_usec.saturating_sub(row.since_usec))));
+    }
     let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) };
     lock_word(row.locked, paint) + &notes
 }
 
 /// What is wrong with what, since when, and (the hub's sentence says it) what to do.
-fn problems(report: &Report, now_usec: Option<u64>, paint: Paint) -> String {
+fn problems(report: &Report, ages: Option<Ages>, paint: Paint) -> String {
     let health = paint.paint(Tone::Wrong, &printable(&report.health));
     let mut text = format!("{} {health}\n", paint.paint(Tone::Heading, "Health:"));
     for (subject, code, sentence) in &report.problems {
         let since = report.daemons.get(subject).map(|daemon| daemon.since_usec);
         let since = since.or_else(|| report.vaults.get(subject).map(|vault| vault.since_usec));
-        let age = now_usec.zip(since).map(|(now, since)| format!(", for {}", age(now.saturating_sub(since))));
+        let age = ages.zip(since).map(|(ages, since)| format!(", for {}", age(ages.now_usec.saturating_sub(since))));
         let age = age.unwrap_or_default();
         let code = paint.paint(Tone::Wrong, &printable(code));
         // Writing to a string cannot fail.
@@ -123,7 +135,7 @@ mod tests {
 
     fn plain(report: &Report, only: &[&str]) -> String {
         let only: Vec<_> = only.iter().map(|name| name.parse().unwrap()).collect();
-        status(report, &only, Some(13_400_000), Paint::for_output(When::Never))
+        status(report, &only, Some(Ages { now_usec: 13_400_000, of_vaults: false }), Paint::for_output(When::Never))
     }
 
     #[test]
@@ -139,7 +151,12 @@ mod tests {
     #[test]
     fn colour_changes_no_word() {
         let report = sample::lost();
-        let coloured = status(&report, &[], Some(13_400_000), Paint::for_output(When::Always));
+        let coloured = status(
+            &report,
+            &[],
+            Some(Ages { now_usec: 13_400_000, of_vaults: false }),
+            Paint::for_output(When::Always),
+        );
         let mut bare = String::new();
         for piece in coloured.split('\u{1b}') {
             bare += piece.strip_prefix('[').map_or(piece, |painted| painted.split_once('m').unwrap().1);
@@ -187,6 +204,15 @@ mod tests {
              Active profiles: none\nHealth: degraded\n  \
              - daemon-secrets (lost, for 3 s): it is gone; start it: sesame unlock\n"
         );
+    }
+
+    #[test]
+    fn whoever_watches_sees_the_age_of_each_state() {
+        let report = sample::report(&[("personal", false, false), ("work", true, false)]);
+        let ages = Ages { now_usec: 181_000_000, of_vaults: true };
+        let text = status(&report, &[], Some(ages), Paint::for_output(When::Never));
+        let rows = "Vaults:\n  personal  unlocked (not active, for 3 min)\n  work      locked (for 3 min)\n";
+        assert!(text.starts_with(rows), "{text}");
     }
 
     #[test]

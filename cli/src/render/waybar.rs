@@ -4,7 +4,7 @@ use dbus_interfaces::{ProfileName, profile::Report};
 use serde::Serialize;
 
 use super::{
-    asked_for,
+    asked_for, json,
     paint::{Paint, When},
     text,
 };
@@ -26,7 +26,7 @@ pub fn status(report: &Report, only: &[ProfileName]) -> String {
     // Without ages: a bar shows it for as long as nothing changes.
     let tooltip = text::status(report, only, None, Paint::for_output(When::Never));
     let text = if alt == "down" { "?".into() } else { format!("{unlocked}/{all}") };
-    print(&Module { text, tooltip: escape(tooltip.trim_end()), alt, class: [alt, &report.health] })
+    json::line(&Module { text, tooltip: escape(tooltip.trim_end()), alt, class: [alt, &report.health] })
 }
 
 /// What stands in place of a status that could not be had.
@@ -36,7 +36,7 @@ pub fn unknown(failure: &Failure) -> String {
         tooltip += "\n";
         tooltip += &printable(hint);
     }
-    print(&Module { text: "?".into(), tooltip: escape(&tooltip), alt: "down", class: ["down", "unknown"] })
+    json::line(&Module { text: "?".into(), tooltip: escape(&tooltip), alt: "down", class: ["down", "unknown"] })
 }
 
 fn alt(report: &Report, unlocked: usize, all: usize) -> &'static str {
@@ -49,11 +49,6 @@ fn alt(report: &Report, unlocked: usize, all: usize) -> &'static str {
         (unlocked, all) if unlocked == all => "unlocked",
         _ => "mixed",
     }
-}
-
-fn print(module: &Module<'_>) -> String {
-    // Strings alone: there is nothing that JSON could not hold.
-    serde_json::to_string(module).unwrap_or_default() + "\n"
 }
 
 /// As Pango takes it for the text itself, not for markup.
