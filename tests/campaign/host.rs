@@ -147,7 +147,6 @@ pub fn unit(daemon: Daemon) -> &'static str {
 impl Host {
     /// Makes a session under systemd ready.
     pub async fn supervised(session: UserSession) -> Self {
-        session.short_watchdog(WATCHDOG).await;
         for unit in UNITS {
             let settings =
                 format!("[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec={WATCHDOG}\nRestartSec=100ms\n");
