@@ -19,6 +19,9 @@ pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_dbus_daemon(&[Need::Program("make"), Need::Program("journalctl")]);
         a_system_wide_install_brings_a_catalog_that_the_journal_takes,
     );
+    scenarios!(suite.on_dbus_daemon(&[Need::Program("make"), Need::Program("mandoc")]);
+        every_command_has_a_page_without_a_warning,
+    );
     scenarios!(suite.on_dbus_daemon(&[Need::Program("dbus-run-session")]);
         the_demo_shows_a_session_and_a_crash,
     );
@@ -43,6 +46,24 @@ fn every_file(folder: &Path) -> BTreeSet<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
     let paths = entries.map(|entry| entry.unwrap().path());
     paths.flat_map(|path| if path.is_dir() { every_file(&path) } else { [path].into() }).collect()
+}
+
+async fn every_command_has_a_page_without_a_warning(session: Session) {
+    let folder = session.home.path().join("image");
+    make("install", &[("DESTDIR", folder.to_str().unwrap()), ("PREFIX", "/opt/sesame")]);
+    let man = folder.join("opt/sesame/share/man");
+    let help = session.sesame(&["--help"]).await.stdout_of_success();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    for command in commands.map(|line| line.split_whitespace().next().unwrap()).filter(|name| *name != "help") {
+        let page = man.join(format!("man1/sesame-{command}.1"));
+        assert!(page.exists(), "no page for {command}");
+    }
+    let pages: Vec<String> = every_file(&man).iter().map(|page| page.display().to_string()).collect();
+    let words: Vec<&str> =
+        ["mandoc", "-Tlint", "-Wwarning"].into_iter().chain(pages.iter().map(String::as_str)).collect();
+    let ended = session.run(&words).await;
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (0, "", ""));
 }
 
 async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session) {

@@ -235,7 +235,12 @@ async fn wait_returns_when_it_is_so(session: Session) {
 }
 
 async fn wait_waits_for_what_is_not_there(mut session: Session) {
+    let mut watch = Watcher::start(&session, &["status", "--watch", "--format", "json"]);
+    assert_eq!(watch.event().await["error"]["code"], 3);
+    let vain = session.sesame(&["wait", "locked", "--timeout", "0.5"]).await.stderr_of(8);
+    assert!(vain.contains("error=no-hub"), "{vain}");
     session.bus.process().kill9().await;
+    assert_eq!(watch.event().await["error"]["code"], 4);
     let mut running = Watcher::start(&session, &["wait", "running"]);
     let mut locked = Watcher::start(&session, &["wait", "locked"]);
     session.bus = Bus::start(session.kind, &session.home).await;
@@ -245,6 +250,7 @@ async fn wait_waits_for_what_is_not_there(mut session: Session) {
     assert_eq!(session.sesame(&["wait", "locked", "--timeout", "1"]).await.code, 8);
     let _secrets = session.secrets().await;
     assert_eq!(running.code().await, 0);
+    while watch.event().await["health"] != "ok" {}
     // It has reported now: there is no vault of this name.
     assert_eq!(locked.code().await, 7);
 }

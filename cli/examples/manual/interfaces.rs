@@ -71,8 +71,8 @@ fn paragraphs(page: &mut String, text: &str, between: &str) {
     let words = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
     let parts: Vec<_> = text.split("\n\n").map(words).filter(|part| !part.is_empty()).collect();
     for (at, part) in parts.iter().enumerate() {
-        // A member's first paragraph stands beside its name.
-        if at > 0 || between == ".PP" {
+        // The first stands below its heading, or beside its name.
+        if at > 0 {
             let _ = writeln!(page, "{between}");
         }
         // A sentence a line, as roff wants it.

@@ -62,13 +62,13 @@ fn page_and_below(command: &Command, folder: &Path) -> io::Result<()> {
     command.get_subcommands().filter(|below| !below.is_hide_set()).try_for_each(|below| page_and_below(below, folder))
 }
 
-/// Without the breaks around an empty line, which formatters warn of.
+/// Formatters warn of an empty line, and of a break beside one.
 fn tidied(page: &str) -> String {
     let lines: Vec<&str> = page.lines().collect();
-    let is_space = |at: Option<usize>| at.and_then(|at| lines.get(at)).is_some_and(|line| line.starts_with(".sp"));
-    let kept =
-        (0..lines.len()).filter(|&at| lines[at] != ".br" || !(is_space(at.checked_sub(1)) || is_space(Some(at + 1))));
-    kept.map(|at| format!("{}\n", lines[at])).collect()
+    let is_empty = |at: Option<usize>| at.and_then(|at| lines.get(at)).is_some_and(|line| line.is_empty());
+    let beside = |at: usize| is_empty(at.checked_sub(1)) || is_empty(Some(at + 1));
+    let kept = (0..lines.len()).filter(|&at| lines[at] != ".br" || !beside(at));
+    kept.map(|at| if lines[at].is_empty() { ".sp\n".into() } else { format!("{}\n", lines[at]) }).collect()
 }
 
 /// What is above and below, and the formats.

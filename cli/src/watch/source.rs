@@ -280,10 +280,10 @@ impl Link {
         match ask {
             Ask::HubOwner => {
                 self.waiting = None;
-                self.set_hub(message.body().deserialize().ok())
+                self.set_hub(owner(message))
             }
             Ask::SecretsOwner => {
-                self.secrets = message.body().deserialize().ok();
+                self.secrets = owner(message);
                 Heard::default()
             }
             // Of a hub that is gone.
@@ -338,6 +338,11 @@ impl Link {
             asks: if self.hub.is_some() { vec![Ask::Watchdog, Ask::Report] } else { Vec::new() },
         }
     }
+}
+
+/// The answer to who owns a name. A refusal, nobody does, is a text as well.
+fn owner(answer: &Message) -> Option<String> {
+    answer.body().deserialize().ok().filter(|_| answer.message_type() == Kind::MethodReturn)
 }
 
 fn call(

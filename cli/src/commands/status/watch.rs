@@ -171,7 +171,7 @@ impl Screen {
     }
 
     fn draw(&mut self, text: &str) -> Result<(), Error> {
-        let drawing = screen::draw(text, screen::rows());
+        let drawing = screen::draw(text, screen::size());
         if drawing == self.drawn {
             return Ok(());
         }
