@@ -7,6 +7,7 @@
 #   make pictures   the README's, from what test-examples sees
 #   make campaign   random histories against a model, some; SEED=n and BUS=name repeat one
 #   make soak       MINUTES=30 of them on both buses at once, and under systemd (as root)
+#   make test-kills  KILLS (3000) of daemon-secrets and of a writer of its vaults, at random instants (an hour)
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev)
 #   make uninstall  with the same PREFIX and DESTDIR
 
@@ -51,7 +52,7 @@ fill = for name in $(1); do \
 	sed 's|@bindir@|$(PREFIX)/bin|; s|@libexecdir@|$(libexecdir)|' $(or $(3),systemd-user)/$$name.in >$(2)/$$name && \
 	chmod 644 $(2)/$$name || exit; done
 
-.PHONY: help build demo test test-systemd test-examples pictures campaign soak install uninstall check-deps
+.PHONY: help build demo test test-systemd test-examples pictures campaign soak test-kills install uninstall check-deps
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -72,6 +73,7 @@ test: check-deps
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) build --locked --workspace
 	$(CARGO) test --locked --workspace --no-fail-fast
+	$(CARGO) test --locked --workspace --lib killed_at -- --ignored
 
 # Root makes the sessions, which are an ordinary user's. What cannot run says so by name, as ignored.
 test-systemd:
@@ -108,6 +110,14 @@ soak:
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) build --locked -p sesame --example manual
 	$(CARGO) test --locked -p session-tests --test campaign -- --soak $(or $(MINUTES),30)
+
+# The scenarios and the store read the seed, and how often, from the environment.
+test-kills: KILLS ?= 3000
+test-kills:
+	@tests/check-deps test
+	$(CARGO) build --locked --workspace --bins
+	SESAME_TEST_KILLS=$(KILLS) $(CARGO) test --locked --workspace --lib killed_at -- --ignored --nocapture
+	SESAME_TEST_KILLS=$(KILLS) SESAME_TEST_LIMIT=86400 $(CARGO) test --locked -p session-tests --test scenarios killed_at
 
 install: build
 	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)/man1 $(man)/man5

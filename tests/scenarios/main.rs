@@ -11,6 +11,7 @@ mod exit_codes;
 mod installed;
 mod items;
 mod keyrings;
+mod killed;
 mod lifecycle;
 mod notified;
 mod private;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     installed::add(&mut suite);
     items::add(&mut suite);
     keyrings::add(&mut suite);
+    killed::add(&mut suite);
     lifecycle::add(&mut suite);
     notified::add(&mut suite);
     private::add(&mut suite);

@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use dbus_interfaces::{Error, secrets};
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use session_tests::{
     PASSPHRASE, home::Home, needs::Need, process::Process, program, scenarios, session::Session, stock_age::typed,
     suite::Suite, within_deadline,
@@ -21,7 +22,11 @@ pub fn add(suite: &mut Suite) {
     );
     scenarios!(suite.on_dbus_daemon(&[Need::Root, Need::Mounts, Need::Program("nsenter")]);
         a_full_disk_leaves_the_vault_as_it_was,
+        a_disk_remounted_read_only_leaves_the_vault_as_it_was,
         a_read_only_folder_leaves_the_vault_as_it_was,
+    );
+    scenarios!(suite.on_dbus_daemon(&[Need::Root]);
+        too_many_open_files_leave_the_vault_as_it_was,
     );
 }
 
@@ -208,21 +213,76 @@ async fn assert_nothing_can_be_stored(session: &Session, daemon: &Process, cause
     assert_eq!(vault.get_secret("personal", "old").await.unwrap(), b"value");
 }
 
-async fn a_full_disk_leaves_the_vault_as_it_was(session: Session) {
-    let _profile = session.profile().await;
+/// daemon-secrets on a disk of 1 MiB, with an open vault.
+async fn on_a_small_disk(session: &Session) -> (Process, String) {
     let folder: PathBuf = session.home.path().join("data/open-sesame");
     fs::create_dir_all(&folder).unwrap();
-    let folder = folder.to_str().unwrap();
-    let daemon = in_own_mounts(&session, &format!("mount -t tmpfs -o size=1m,mode=700 tmpfs {folder}")).await;
+    let folder = folder.to_str().unwrap().to_owned();
+    let daemon = in_own_mounts(session, &format!("mount -t tmpfs -o size=1m,mode=700 tmpfs {folder}")).await;
     session.create(&["personal"]).await;
     session.unlock(&["personal"]).await;
     session.vault().await.set_secret("personal", "old", b"value").await.unwrap();
+    (daemon, folder)
+}
+
+async fn a_full_disk_leaves_the_vault_as_it_was(session: Session) {
+    let _profile = session.profile().await;
+    let (daemon, folder) = on_a_small_disk(&session).await;
     among_mounts(&session, &daemon, &format!("cat /dev/zero > {folder}/ballast 2>/dev/null || true")).await;
     assert_nothing_can_be_stored(&session, &daemon, "space").await;
     let refused = session.vault().await.create("work", PASSPHRASE.as_bytes()).await;
     assert!(matches!(refused, Err(Error::Storage(_))), "{refused:?}");
     assert_eq!(session.client().await.status().await.0.len(), 1);
     among_mounts(&session, &daemon, &format!("rm {folder}/ballast")).await;
+    assert_stores_again(&session).await;
+}
+
+async fn a_disk_remounted_read_only_leaves_the_vault_as_it_was(session: Session) {
+    let _profile = session.profile().await;
+    let (daemon, folder) = on_a_small_disk(&session).await;
+    among_mounts(&session, &daemon, &format!("mount -o remount,ro {folder}")).await;
+    assert_nothing_can_be_stored(&session, &daemon, "ead-only").await;
+    for refused in [
+        session.vault().await.create("work", PASSPHRASE.as_bytes()).await,
+        session.vault().await.delete("personal", PASSPHRASE.as_bytes()).await,
+    ] {
+        assert!(matches!(refused, Err(Error::Storage(_))), "{refused:?}");
+    }
+    // What only reads goes on.
+    session.client().await.secrets().await.lock("personal").await.unwrap();
+    session.unlock(&["personal"]).await;
+    among_mounts(&session, &daemon, &format!("mount -o remount,rw {folder}")).await;
+    assert_stores_again(&session).await;
+}
+
+async fn too_many_open_files_leave_the_vault_as_it_was(session: Session) {
+    let daemons = session.daemons().await;
+    session.create(&["personal"]).await;
+    session.unlock(&["personal"]).await;
+    let vault = session.vault().await;
+    vault.set_secret("personal", "old", b"value").await.unwrap();
+    let before = every_file(&session, &daemons.secrets, "personal");
+    // The lowest descriptor that it has free, as its limit: it can open nothing.
+    let pid = daemons.secrets.pid();
+    let open = PathBuf::from(format!("/proc/{}/fd", pid.as_raw_pid()));
+    let free = (0..).find(|number: &u64| fs::symlink_metadata(open.join(number.to_string())).is_err()).unwrap();
+    // Inherited from here. The hard limit stays: it can be lowered only.
+    let usual = getrlimit(Resource::Nofile);
+    prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(free), ..usual }).unwrap();
+    let passphrase = PASSPHRASE.as_bytes();
+    for refused in [
+        vault.set_secret("personal", "old", b"another").await,
+        vault.delete_secret("personal", "old").await,
+        vault.change_passphrase("personal", passphrase, b"new").await,
+        vault.create("work", passphrase).await,
+        vault.delete("personal", passphrase).await,
+    ] {
+        assert!(matches!(&refused, Err(Error::Storage(text)) if text.contains("open files")), "{refused:?}");
+    }
+    assert_eq!(vault.get_secret("personal", "old").await.unwrap(), b"value");
+    assert_eq!(session.client().await.status().await.0, [("personal".to_owned(), false)].into());
+    prlimit(Some(pid), Resource::Nofile, usual).unwrap();
+    assert_eq!(every_file(&session, &daemons.secrets, "personal"), before);
     assert_stores_again(&session).await;
 }
 

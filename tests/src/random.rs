@@ -10,11 +10,8 @@ pub struct Random(fastrand::Rng);
 
 impl Random {
     /// From the seed in [`SEED`], else a new one. It is printed, so that a failure can be repeated.
-    ///
-    /// # Panics
-    /// The seed is no number.
     pub fn announced(what: &str) -> Self {
-        let seed = std::env::var(SEED).map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a number"));
+        let seed = number_in(SEED).unwrap_or_else(|| fastrand::u64(..));
         eprintln!("{what}: repeat it with {SEED}={seed}");
         Self::of(seed)
     }
@@ -39,6 +36,14 @@ impl Random {
     pub fn number(&mut self) -> u64 {
         self.0.u64(..)
     }
+}
+
+/// The number in a variable, where it is set.
+///
+/// # Panics
+/// It is no number.
+pub fn number_in(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
 /// 48 letters that nobody has ever written: truly random, so that no run finds what another has left.

@@ -42,8 +42,8 @@ pub enum Granted {
 pub struct Attempted {
     /// What it brought.
     pub outcome: Result<Granted, Error>,
-    /// Whether there is a vault of this name afterwards: an error may leave that open.
-    pub exists: bool,
+    /// Whether there is a vault of this name afterwards, as far as that can be told: an error may leave it open.
+    pub exists: Option<bool>,
 }
 
 /// Fulfils `wish`.
@@ -58,9 +58,9 @@ pub fn grant(store: Arc<Store>, work_factor: WorkFactor, profile: ProfileName, w
             Wish::Delete(passphrase) => store.delete(&profile, passphrase).map(|()| Granted::Deleted),
         };
         let exists = match &granted {
-            Ok(Granted::Deleted) => false,
-            Ok(_) => true,
-            Err(_) => store.list().is_ok_and(|vaults| vaults.contains_key(&profile)),
+            Ok(Granted::Deleted) => Some(false),
+            Ok(_) => Some(true),
+            Err(_) => store.exists(&profile),
         };
         Attempted { outcome: granted.map_err(Error::from), exists }
     })

@@ -132,11 +132,19 @@ impl Store {
 
     /// The place of a vault that exists.
     fn place(&self, profile: &ProfileName) -> Result<Place, Error> {
-        let folder = self.folder.join(profile.as_str());
-        if fs::symlink_metadata(&folder).is_err_and(|cause| cause.kind() == ErrorKind::NotFound) {
+        if self.exists(profile) == Some(false) {
             return Err(Error::NoSuchProfile(profile.clone()));
         }
-        Ok(Place::new(folder))
+        Ok(Place::new(self.folder.join(profile.as_str())))
+    }
+
+    /// Whether there is a vault of this name. `None` where that cannot be told.
+    pub fn exists(&self, profile: &ProfileName) -> Option<bool> {
+        match fs::symlink_metadata(self.folder.join(profile.as_str())) {
+            Ok(_) => Some(true),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Some(false),
+            Err(_) => None,
+        }
     }
 
     /// Makes an empty vault: whole, or not at all.

@@ -140,13 +140,14 @@ impl Actor {
     }
 
     /// A failed attempt may have made or found a vault, or found that one is gone.
-    fn note_existence(&mut self, profile: &ProfileName, exists: bool) {
+    fn note_existence(&mut self, profile: &ProfileName, exists: Option<bool>) {
         let change = match exists {
-            true => self.state.create(profile, clock::now_usec()),
-            false => self.state.delete(profile),
+            Some(true) => self.state.create(profile, clock::now_usec()),
+            Some(false) => self.state.delete(profile),
+            None => None,
         };
         self.announce(change);
-        if !exists {
+        if exists == Some(false) {
             self.close(profile);
         }
     }

@@ -1,8 +1,9 @@
-//! The store on a real disk: what it promises, what it makes of bad files (`bad_files`) and of a disk that fails or
-//! stops at each operation in turn (`faults`).
+//! The store on real files: what it promises, what it makes of bad ones (`bad_files`), of a disk that fails or a process
+//! that stops at each operation in turn (`faults`), and of one that is killed at random (`killed`).
 
 mod bad_files;
 mod faults;
+mod killed;
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -21,7 +22,8 @@ struct Sandbox {
 
 impl Sandbox {
     fn new() -> Self {
-        let home = TempDir::new().unwrap();
+        // In memory where that can be had: there are thousands of them, and an fsync takes its time.
+        let home = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         Self { store: Store::open(&home.path().join("vaults")).unwrap(), home }
     }
 
