@@ -23,7 +23,9 @@ pub fn size() -> Size {
 
 /// What draws `text` over what was drawn before, as one picture. Long lines are broken; what does not fit is counted.
 pub fn draw(text: &str, size: Size) -> String {
-    let mut lines: Vec<&str> = text.lines().flat_map(|line| broken(line, size.columns)).collect();
+    // The last column stays free: behind a letter there, the end of the line would be the letter itself.
+    let width = size.columns.saturating_sub(1).max(1);
+    let mut lines: Vec<&str> = text.lines().flat_map(|line| broken(line, width)).collect();
     let more;
     if lines.len() > size.rows {
         let shown = size.rows.saturating_sub(1);
@@ -105,6 +107,12 @@ mod tests {
         assert_eq!(bare(&draw(text, size(3))), ["a", "b", "c"]);
         assert_eq!(bare(&draw(text, size(2))), ["a", "... 2 more lines"]);
         assert_eq!(bare(&draw(text, size(1))), ["... 3 more lines"]);
+    }
+
+    #[test]
+    fn the_last_column_stays_free() {
+        assert_eq!(bare(&draw("abcde", Size { rows: 24, columns: 5 })), ["abcd", "e"]);
+        assert_eq!(bare(&draw("abcd", Size { rows: 24, columns: 5 })), ["abcd"]);
     }
 
     #[test]
