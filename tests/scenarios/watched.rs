@@ -19,6 +19,7 @@ pub fn add(suite: &mut Suite) {
         events_tell_who_read_a_secret,
         wait_returns_when_it_is_so,
         wait_waits_for_what_is_not_there,
+        a_hub_that_hangs_is_found_by_the_ticks_that_do_not_come,
         a_watcher_ends_at_once,
         a_waiting_wait_uses_no_processor,
     );
@@ -253,6 +254,21 @@ async fn wait_waits_for_what_is_not_there(mut session: Session) {
     while watch.event().await["health"] != "ok" {}
     // It has reported now: there is no vault of this name.
     assert_eq!(locked.code().await, 7);
+}
+
+async fn a_hub_that_hangs_is_found_by_the_ticks_that_do_not_come(session: Session) {
+    // A tick each second, in place of one in fifteen.
+    let hub = session.recipe("daemon-profile", [program("daemon-profile")]).with("WATCHDOG_USEC", "2000000").start();
+    session.client().await.wait_for_owner(profile::NAME).await;
+    let _secrets = session.secrets().await;
+    session.wait_until_healthy().await;
+    session.create(&["personal"]).await;
+    let mut watch = Watcher::start(&session, &["status", "--watch"]);
+    watch.until("personal=locked health=ok").await;
+    hub.signal(Signal::STOP);
+    assert_eq!(watch.line().await, "vaults=unknown health=unknown error=no-answer");
+    hub.signal(Signal::CONT);
+    watch.until("personal=locked health=ok").await;
 }
 
 async fn a_watcher_ends_at_once(session: Session) {
