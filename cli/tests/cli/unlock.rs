@@ -53,7 +53,7 @@ async fn refuses_before_it_asks_for_anything() {
     session.run("unlock -p gone").await.failed(
         7,
         "sesame: cannot unlock gone: there is no profile gone\n\
-         see which there are: sesame profile list (create one: sesame profile add NAME)\n",
+         there are: personal (create it: sesame profile add gone)\n",
     );
     session.run("unlock").await.failed(
         6,
