@@ -82,6 +82,7 @@ test-systemd:
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) build --locked -p sesame --example manual
 	timeout --kill-after=10 900 $(CARGO) test --locked -p session-tests --test supervised
+	timeout --kill-after=10 300 $(CARGO) test --locked -p session-tests --test campaign -- --supervised 0.7
 
 # What is missing is skipped by name where check-deps may not install it.
 test-examples:

@@ -31,7 +31,8 @@ fn main() -> ExitCode {
     lag::measure();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [_, "--inside", seed, bus, seconds] => return supervised::inside(seed, bus, seconds),
-        [_, "--soak", minutes] => return soak::run(minutes),
+        [_, "--soak", minutes] => return soak::run(minutes, true),
+        [_, "--supervised", minutes] => return soak::run(minutes, false),
         _ => {}
     }
     let arguments = Arguments::from_args();

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use dbus_interfaces::{profile, secrets};
@@ -12,7 +13,12 @@ use session_tests::{client::Client, recorder, within_deadline};
 use tokio::{sync::Notify, task::JoinHandle};
 use zbus::{Message, MessageStream, message::Type};
 
-use crate::{ensure, history::Daemon, table::Outcome};
+use crate::{
+    ensure,
+    history::Daemon,
+    table::Outcome,
+    world::{LOOK, PROMPT},
+};
 
 const RULES: [&str; 2] = [
     "type='signal',path_namespace='/org/opensesame'",
@@ -150,6 +156,12 @@ impl Observer {
             .collect();
         let generation = all.get("Generation").and_then(|value| u64::try_from(value.clone()).ok()).unwrap_or(0);
         self.catch_up().await?;
+        let begin = Instant::now();
+        // The properties may be ahead of the signal for a moment; a gap stays.
+        while self.seen(daemon).is_behind(generation) && begin.elapsed() < PROMPT {
+            tokio::time::sleep(LOOK).await;
+            self.catch_up().await?;
+        }
         let lock_state = all.get("LockState").and_then(|value| BTreeMap::try_from(value.clone()).ok());
         let active = all.get("ActiveProfiles").and_then(|value| Vec::try_from(value.clone()).ok());
         let seen = self.seen(daemon);
@@ -216,6 +228,10 @@ impl Drop for Observer {
 }
 
 impl Seen {
+    fn is_behind(&self, generation: u64) -> bool {
+        self.properties.is_some() && self.generation < generation
+    }
+
     fn hear(&mut self, message: &Message, member: &str, words: &str) -> Outcome {
         let words: Vec<&str> = words.split(' ').collect();
         match (member, words.as_slice()) {

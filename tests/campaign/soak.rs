@@ -57,8 +57,8 @@ pub fn short(kind: Kind, time: Duration) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The long campaign: on both buses at once, and under systemd on each where that can be had.
-pub fn run(minutes: &str) -> ExitCode {
+/// The long campaign: on both buses at once (`on_buses`), and under systemd on each where that can be had.
+pub fn run(minutes: &str, on_buses: bool) -> ExitCode {
     let Ok(minutes) = minutes.parse::<f64>() else {
         eprintln!("how many minutes? make soak MINUTES=30");
         return ExitCode::from(2);
@@ -83,7 +83,9 @@ pub fn run(minutes: &str) -> ExitCode {
                     tables.lock().unwrap_or_else(PoisonError::into_inner).insert(name, table);
                 });
             };
-            start(kind.name().to_owned(), needs, Box::new(move |seed| player::play(kind, seed, end)));
+            if on_buses {
+                start(kind.name().to_owned(), needs, Box::new(move |seed| player::play(kind, seed, end)));
+            }
             let name = format!("{} under systemd", kind.name());
             match installed {
                 Ok(installed) => {

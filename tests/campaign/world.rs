@@ -30,7 +30,7 @@ use crate::{
 /// longer for one.
 pub const PROMPT: Duration = Duration::from_secs(2);
 /// Between two looks at what tells nobody of its changes.
-const LOOK: Duration = Duration::from_millis(20);
+pub const LOOK: Duration = Duration::from_millis(20);
 
 /// A session, and what should be so.
 pub struct World {
