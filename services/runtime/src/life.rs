@@ -63,6 +63,8 @@ impl<S: Send + Sync + 'static> Life<S> {
             on_tick: Box::new(move |tick| {
                 ticked.notify_one();
                 on_tick(tick);
+                // What a storm of callers took is given back.
+                process_memory::trim();
             }),
             bus_stuck,
         };
