@@ -8,6 +8,7 @@ mod believed;
 mod bounded;
 mod command_line;
 mod exit_codes;
+mod hostile;
 mod installed;
 mod items;
 mod keyrings;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     bounded::add(&mut suite);
     command_line::add(&mut suite);
     exit_codes::add(&mut suite);
+    hostile::add(&mut suite);
     installed::add(&mut suite);
     items::add(&mut suite);
     keyrings::add(&mut suite);

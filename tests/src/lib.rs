@@ -6,6 +6,7 @@
 
 pub mod bus;
 pub mod client;
+pub mod fuzzed;
 pub mod home;
 pub mod manager;
 pub mod memory;
