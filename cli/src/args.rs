@@ -40,7 +40,9 @@ pub struct Args {
 }
 
 /// The commands.
+// `defer`: the options of a command are put together only where it is the one that is used.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Set up for the first time: create, unlock and choose a first profile
     ///
@@ -271,6 +273,7 @@ pub enum EventsFormat {
 
 /// `sesame profile ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Profile {
     /// Print the names of all profiles, one a line
     List(Timeout),
@@ -371,6 +374,7 @@ pub struct Passphrase {
 
 /// `sesame secret ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Secret {
     /// Print the names of the secrets, one a line
     List(SecretList),

@@ -1,12 +1,14 @@
 //! What clap has to say, in the form of every other failure: one line, and one that says what to do.
 
+use std::{env, ffi::OsString, mem::ManuallyDrop};
+
 use clap::{
-    Parser,
+    FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
 use crate::{
-    args::Args,
+    args::{self, Args},
     error::{During, Failure},
     exit::Code,
     monitoring::{self, State},
@@ -27,7 +29,7 @@ pub enum Parsed {
 /// # Errors
 /// Wrong usage.
 pub fn parse() -> Result<Parsed, Failure> {
-    match Args::try_parse() {
+    match read(env::args_os()) {
         Ok(args) => Ok(Parsed::Run(args)),
         Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             output::write(asked.to_string().as_bytes()).during("cannot print the help")?;
@@ -44,6 +46,13 @@ pub fn parse() -> Result<Parsed, Failure> {
             Ok(Parsed::Done(State::Unknown.code()))
         }
     }
+}
+
+fn read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Args, clap::Error> {
+    // Not dropped: to wipe and free it piece by piece takes longer than to read a command line with it.
+    let mut definition = ManuallyDrop::new(args::command());
+    let mut read = definition.try_get_matches_from_mut(words)?;
+    Args::from_arg_matches_mut(&mut read).map_err(|wrong| wrong.format(&mut definition))
 }
 
 fn explain(wrong: &clap::Error) -> Failure {
@@ -65,7 +74,7 @@ fn explain(wrong: &clap::Error) -> Failure {
 
 /// Whether the command is `check`, as far as a wrong command line tells.
 fn is_check() -> bool {
-    let mut words = std::env::args_os().skip(1);
+    let mut words = env::args_os().skip(1);
     words.find(|word| !word.as_encoded_bytes().starts_with(b"-")).is_some_and(|command| command == "check")
 }
 
@@ -80,7 +89,7 @@ mod tests {
     use super::*;
 
     fn failure(args: &str) -> String {
-        explain(&Args::try_parse_from(args.split(' ')).unwrap_err()).to_string()
+        explain(&read(args.split(' ')).unwrap_err()).to_string()
     }
 
     #[test]
