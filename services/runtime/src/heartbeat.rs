@@ -7,12 +7,14 @@ use dbus_interfaces::{daemon, events, places};
 use sd_notify::NotifyState;
 use tokio::{
     sync::watch,
-    time::{MissedTickBehavior, interval_at, sleep, timeout},
+    time::{sleep, timeout},
 };
 use zbus::{Connection, OwnedVariant, connection::Builder};
 
 use crate::{
     Process,
+    alarm::Alarm,
+    clock,
     watchdog::{self, FreshConnection, Proof, Schedule, Verdict},
 };
 
@@ -36,15 +38,15 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Ticks for ever.
-    pub async fn run(self) {
+    /// Ticks for ever. `alarm` is the kernel's timer: the runtime's own would wake the process three times for each
+    /// turn of 15 s, since its wheel looks again as a far deadline comes nearer.
+    pub async fn run(self, mut alarm: Alarm) {
         let schedule = Schedule::new(self.process.watchdog);
-        let start = tokio::time::Instant::now() + schedule.interval;
-        let mut timer = interval_at(start, schedule.interval);
-        // After a suspend one tick, not a burst.
-        timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut due = clock::since_boot();
         for tick in 1.. {
-            timer.tick().await;
+            due = schedule.next(due, clock::since_boot());
+            alarm.set(Some(due));
+            alarm.goes_off().await;
             self.turn(tick, schedule).await;
         }
     }

@@ -2,6 +2,7 @@
 //! admission of calls, `org.opensesame.Daemon`) and its life (signals, end). Knows nothing of profiles or vaults.
 
 pub mod admission;
+pub mod alarm;
 pub mod bus;
 pub mod clock;
 pub mod configuration;

@@ -10,6 +10,7 @@ use zbus::Connection;
 
 use crate::{
     Failure, Process,
+    alarm::Alarm,
     bus::{self, BusError},
     configuration::{Configuration, Follower},
     heartbeat::{Heartbeat, StateAnswers},
@@ -45,6 +46,7 @@ impl<S: Send + Sync + 'static> Life<S> {
     /// # Errors
     /// The name is taken, or the bus is lost.
     pub async fn run(self) -> Result<(), Failure> {
+        let alarm = Alarm::new()?;
         bus::own_name(&self.connection, self.name).await?;
         bus::announce(&self.connection, &self.process).await?;
         let status = (self.status)(&self.state.borrow());
@@ -71,8 +73,10 @@ impl<S: Send + Sync + 'static> Life<S> {
         // Tasks of their own: none of them waits for another.
         let notifier = self.process.notifier;
         tokio::spawn(tell_status(notifier.clone(), self.state, stuck, self.status));
-        tokio::spawn(heartbeat.run());
+        tokio::spawn(heartbeat.run(alarm));
         tokio::spawn(self.configuration.follow(look, self.on_configuration));
+        // What only the start needed.
+        process_memory::trim();
         let end = tokio::select! {
             stopped = asked_to_stop() => Ok(stopped?),
             () = self.connection.closed() => Err(BusError::Lost.into()),

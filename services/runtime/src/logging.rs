@@ -11,21 +11,78 @@ use std::{
 };
 
 use rustix::fs::fstat;
-use tracing::level_filters::LevelFilter;
+use tracing::{Event, Metadata, Subscriber, level_filters::LevelFilter, span};
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::{Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, fmt,
+    layer::SubscriberExt,
+    registry::{Extensions, ExtensionsMut, LookupSpan, SpanData},
+    util::SubscriberInitExt,
+};
 
 /// Opens the way for log lines from `info` up, each with `DAEMON` and `DAEMON_ID` where it goes to the journal. Starts
 /// no thread. The journal's socket is one of those that the sandbox leaves open.
 pub fn init(daemon: &str, id: &str) {
     let journal = stderr_is_the_journal().then(|| journal(daemon, id)).and_then(Result::ok);
     let stderr = fmt::layer().with_writer(stderr).with_ansi(false).with_target(false).without_time();
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match journal {
+    let lines: Box<dyn Layer<NoSpans> + Send + Sync> = match journal {
         Some(journal) => journal.boxed(),
         // No journal, or one whose socket cannot be reached.
         None => stderr.boxed(),
     };
-    tracing_subscriber::registry().with(lines).with(LevelFilter::INFO).init();
+    NoSpans.with(lines).with(LevelFilter::INFO).init();
+}
+
+/// What the layers stand on. The library's own registry of spans takes 32 KiB from the first line on, and no line here
+/// is within a span.
+struct NoSpans;
+
+impl Subscriber for NoSpans {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn event(&self, _: &Event<'_>) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+impl LookupSpan<'_> for NoSpans {
+    type Data = NoSpan;
+
+    fn span_data(&self, _: &span::Id) -> Option<NoSpan> {
+        None
+    }
+}
+
+enum NoSpan {}
+
+impl SpanData<'_> for NoSpan {
+    fn id(&self) -> span::Id {
+        match *self {}
+    }
+
+    fn metadata(&self) -> &'static Metadata<'static> {
+        match *self {}
+    }
+
+    fn parent(&self) -> Option<&span::Id> {
+        match *self {}
+    }
+
+    fn extensions(&self) -> Extensions<'_> {
+        match *self {}
+    }
+
+    fn extensions_mut(&self) -> ExtensionsMut<'_> {
+        match *self {}
+    }
 }
 
 fn journal(daemon: &str, id: &str) -> io::Result<tracing_journald::Layer> {

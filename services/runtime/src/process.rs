@@ -116,6 +116,8 @@ where
         .enable_all()
         .thread_keep_alive(Duration::from_millis(100))
         .max_blocking_threads(8)
+        // A daemon has a handful of descriptors; room for the usual 1024 events would take 12 KiB.
+        .max_io_events_per_tick(32)
         .build()?;
     let end = runtime.block_on(daemon(process, configuration));
     // A worker in the middle of a write is waited for by whoever started it; nothing else may delay the end.

@@ -23,6 +23,12 @@ impl Schedule {
         let time = watchdog.unwrap_or(2 * DEFAULT_INTERVAL);
         Self { interval: time / 2, deadline: time / 10, retry: time / 15 }
     }
+
+    /// When the tick after the one that was due at `due` is due. After a suspend one tick, not a burst.
+    pub fn next(self, due: Duration, now: Duration) -> Duration {
+        let missed = now.saturating_sub(due).as_nanos() / self.interval.as_nanos().max(1);
+        due + self.interval * u32::try_from(missed + 1).unwrap_or(u32::MAX)
+    }
 }
 
 /// What was seen of one's own life.
@@ -87,6 +93,15 @@ mod tests {
         assert_eq!(schedule.deadline, Duration::from_secs(3));
         assert_eq!(schedule.retry, Duration::from_secs(2));
         assert_eq!(Schedule::new(None), schedule);
+    }
+
+    #[test]
+    fn ticks_keep_their_time_and_those_that_were_slept_through_are_one() {
+        let seconds = Duration::from_secs;
+        let schedule = Schedule::new(Some(seconds(30)));
+        assert_eq!(schedule.next(seconds(100), seconds(100)), seconds(115));
+        assert_eq!(schedule.next(seconds(100), seconds(104)), seconds(115), "a slow proof delays none");
+        assert_eq!(schedule.next(seconds(100), seconds(166)), seconds(175));
     }
 
     /// One missed tick must not be fatal: a failed proof, the fresh connection, the second read and a retry that

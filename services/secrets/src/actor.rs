@@ -12,7 +12,7 @@ use std::{
 };
 
 use daemon_config::Config;
-use daemon_runtime::{clock, outbox::Outbox};
+use daemon_runtime::{alarm::Alarm, clock, outbox::Outbox};
 use dbus_interfaces::{Error, ProfileName, SecretName};
 use tokio::sync::{mpsc, oneshot};
 use vault_store::{OpenVault, Store, WorkFactor};
@@ -20,7 +20,6 @@ use zbus::names::OwnedUniqueName;
 
 use self::{attempting::Trying, editing::PendingEdit};
 use crate::{
-    alarm::Alarm,
     attempts::Attempts,
     autolock::AutoLock,
     handle::{Attempt, Command, Inbox, Read, Reads, Waiter, Wanted, Which},

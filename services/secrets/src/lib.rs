@@ -3,7 +3,6 @@
 //! asked), `reader` (who reads), `runtime_folder`.
 
 pub mod actor;
-pub mod alarm;
 pub mod attempts;
 pub mod autolock;
 pub mod dbus;

@@ -37,7 +37,7 @@ impl Alarm {
         let value = Itimerspec { it_interval: zero, it_value: value.unwrap_or(zero) };
         match timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &value) {
             Ok(_) => self.set = time,
-            Err(cause) => tracing::error!(%cause, "a timer could not be set: idle vaults may stay unlocked"),
+            Err(cause) => tracing::error!(%cause, "a timer could not be set, and what waits for it waits for ever"),
         }
     }
 
@@ -69,9 +69,8 @@ fn watched(timer: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 mod tests {
     use std::os::fd::{AsFd, AsRawFd};
 
-    use daemon_runtime::clock::since_boot;
-
     use super::*;
+    use crate::clock::since_boot;
 
     #[tokio::test]
     async fn it_goes_off_at_its_time_and_counts_the_time_asleep() {
