@@ -36,6 +36,13 @@ pub const PEER_TURNED_AWAY: &str = "fb8f5e882a2142f4a55c001c00ecf041";
 /// A process held too many private connections and lost one.
 pub const CONNECTION_EVICTED: &str = "ddc6032e2b294396b1042ad7eb4794e7";
 
+/// logind, which tells of sleep and locked screens, is not there.
+pub const LOGIND_MISSING: &str = "115123a6f2894d57afac4cd30a6f353f";
+/// logind does not let sleep wait for the vaults.
+pub const SLEEP_NOT_DELAYED: &str = "69578916827e41e992f9aafac711b923";
+/// The machine was let asleep before every key was gone.
+pub const KEYS_KEPT_INTO_SLEEP: &str = "494f5a584dbc4b21b8a4c8883e860dfd";
+
 /// The session bus is away, or does not answer anybody.
 pub const BUS_SILENT: &str = "a59bea65a6f044e89d9198c3942c9dc1";
 /// A daemon could not prove that it lives, and does not feed its watchdog.

@@ -76,6 +76,12 @@ pub fn session_bus() -> String {
     format!("unix:path={}", escape(&folder.join("bus")))
 }
 
+/// The address of the system bus: `$DBUS_SYSTEM_BUS_ADDRESS`, else the D-Bus specification's.
+pub fn system_bus() -> String {
+    let address = env::var("DBUS_SYSTEM_BUS_ADDRESS").ok().filter(|address| !address.is_empty());
+    address.unwrap_or_else(|| "unix:path=/var/run/dbus/system_bus_socket".into())
+}
+
 /// The profile that `file` names as the default one. A missing, unreadable or invalid file means `personal`:
 /// the default profile is a convenience and never a reason to fail.
 pub fn read_default_profile(file: &Path) -> ProfileName {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod announced;
+mod autolock;
 mod believed;
 mod bounded;
 mod command_line;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     }
     let mut suite = Suite::default();
     announced::add(&mut suite);
+    autolock::add(&mut suite);
     believed::add(&mut suite);
     bounded::add(&mut suite);
     command_line::add(&mut suite);

@@ -58,9 +58,17 @@ impl Bus {
         let _ = std::fs::remove_file(&socket);
         let address = format!("unix:path={}", socket.display());
         match kind {
-            Kind::DbusDaemon => Self::dbus_daemon(home, address).await,
+            Kind::DbusDaemon => Self::dbus_daemon(home, "dbus-daemon", address).await,
             Kind::DbusBroker => Self::dbus_broker(home, &socket, address),
         }
+    }
+
+    /// Starts a bus where the programs in `home` look for the system's.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn system(home: &Home) -> Self {
+        Self::dbus_daemon(home, "system-bus", home.system_bus()).await
     }
 
     /// Its address.
@@ -73,11 +81,11 @@ impl Bus {
         &mut self.process
     }
 
-    async fn dbus_daemon(home: &Home, address: String) -> Self {
-        let config = home.write("bus.conf", configuration(home, &address));
+    async fn dbus_daemon(home: &Home, name: &str, address: String) -> Self {
+        let config = home.write(&format!("{name}.conf"), configuration(home, &address));
         let config = format!("--config-file={}", config.display());
         let words = ["dbus-daemon", &config, "--nofork", "--nopidfile", "--print-address=1"];
-        let mut process = Recipe::new(home, "dbus-daemon", words).with("DBUS_SESSION_BUS_ADDRESS", &address).start();
+        let mut process = Recipe::new(home, name, words).with("DBUS_SESSION_BUS_ADDRESS", &address).start();
         let stdout = process.stdout().expect("the bus's standard output");
         let line = within_deadline("the bus's address", BufReader::new(stdout).lines().next_line()).await;
         assert!(matches!(line, Ok(Some(_))), "dbus-daemon did not start: {}", process.log());

@@ -54,6 +54,11 @@ impl Home {
         self.path().join("run")
     }
 
+    /// The address of the system bus: none is there, unless a test starts one.
+    pub fn system_bus(&self) -> String {
+        format!("unix:path={}", self.path().join("system-bus").display())
+    }
+
     /// The private socket.
     pub fn private_socket(&self) -> PathBuf {
         self.runtime().join("open-sesame/secrets.socket")
@@ -76,6 +81,7 @@ impl Home {
             ("XDG_DATA_HOME", below("data")),
             ("XDG_STATE_HOME", below("state")),
             ("XDG_RUNTIME_DIR", below("run")),
+            ("DBUS_SYSTEM_BUS_ADDRESS", self.system_bus().into()),
         ]
     }
 

@@ -8,6 +8,7 @@ pub mod bus;
 pub mod client;
 pub mod fuzzed;
 pub mod home;
+pub mod logind;
 pub mod manager;
 pub mod memory;
 pub mod needs;

@@ -18,6 +18,8 @@ pub enum Need {
     Program(&'static str),
     /// What a user's own service manager needs: systemd, control groups of version 2, and a bus that it can start.
     Manager(Kind),
+    /// python-dbusmock.
+    Dbusmock,
     /// A kernel that enforces all of the sandbox.
     FullSandbox,
 }
@@ -38,6 +40,10 @@ impl Need {
             Self::Mounts => (can_mount(), "needs the right to mount (root)".into()),
             Self::Program(name) => (runs(name), format!("needs the program {name}")),
             Self::Manager(kind) => return manager_lacks(kind),
+            Self::Dbusmock => {
+                let there = Path::new("/usr/lib/python3/dist-packages/dbusmock").exists();
+                (there, "needs Debian's python3-dbusmock".into())
+            }
             Self::FullSandbox => (has_scopes(), "needs Linux 6.12 with Landlock".into()),
         };
         (!there).then_some(reason)

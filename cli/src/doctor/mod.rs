@@ -7,6 +7,7 @@ mod config;
 mod daemons;
 mod files;
 mod lingering;
+mod logind;
 mod memory;
 mod units;
 mod vaults;
@@ -111,6 +112,7 @@ pub async fn diagnose(patience: std::time::Duration) -> Diagnosis {
     };
     vaults::look(known.as_ref(), &mut diagnosis);
     lingering::look(&mut diagnosis);
+    logind::look(patience, &mut diagnosis).await;
     // Stable: in the order of the looks where two matter as much.
     diagnosis.findings.sort_by_key(|finding| finding.severity);
     diagnosis

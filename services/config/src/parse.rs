@@ -235,6 +235,7 @@ mod tests {
         assert_eq!((config.secret_service, config.plain_sessions), (true, false));
         assert_eq!(config.askpass, ["ssh-askpass", "-x"]);
         let work = config.for_profile(&name("work"));
+        assert_eq!(config.locks_on(), both);
         assert_eq!((work.lock_on.len(), work.lock_after, work.locked_search), (0, Duration::from_secs(90), false));
         for other in ["home", "unnamed"] {
             let other = config.for_profile(&name(other));

@@ -47,6 +47,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What locks any vault.
+    pub fn locks_on(&self) -> BTreeSet<LockOn> {
+        let own = self.profiles.values().filter_map(|own| own.lock_on.as_ref());
+        own.chain([&self.lock_on]).flatten().copied().collect()
+    }
+
     /// What holds for one profile.
     pub fn for_profile(&self, profile: &ProfileName) -> ProfileConfig {
         let own = self.profiles.get(profile);

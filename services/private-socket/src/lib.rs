@@ -14,6 +14,7 @@ mod limiter;
 mod listener;
 mod sasl;
 
+pub use limiter::Limiter;
 pub use listener::{BindError, Listener};
 
 /// The process at the other end of a connection, as the kernel saw it when it connected.

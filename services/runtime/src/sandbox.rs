@@ -131,15 +131,19 @@ impl Rules {
         let writable: Vec<PathBuf> = folders.into_iter().collect();
         writable.iter().try_for_each(|folder| make_folder(folder))?;
         let bus = places::session_bus();
-        let bus_socket = bus.split([';', ',']).find_map(|part| part.strip_prefix("unix:path="));
         let manager = env::var_os("NOTIFY_SOCKET").map(PathBuf::from).filter(|socket| socket.is_absolute());
-        let sockets = [bus_socket.map(PathBuf::from), manager, Some("/run/systemd/journal/socket".into())];
+        let sockets = [socket_of(&bus), manager, Some("/run/systemd/journal/socket".into())];
         Ok(Self {
             writable,
             sockets: sockets.into_iter().flatten().collect(),
             needs_abstract_sockets: bus.contains("unix:abstract="),
         })
     }
+}
+
+/// The socket that a bus with this address has in the file system.
+pub fn socket_of(address: &str) -> Option<PathBuf> {
+    address.split([';', ',']).find_map(|part| part.strip_prefix("unix:path=")).map(PathBuf::from)
 }
 
 /// Makes the folders that a rule needs: a missing one cannot be granted.

@@ -2,10 +2,7 @@
 //! configuration. Pure: the time is handed in, as the time since boot with suspends included, so that a long sleep is
 //! a long time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use daemon_config::{Config, LockOn, ProfileConfig};
 use dbus_interfaces::ProfileName;
@@ -60,17 +57,6 @@ impl From<&Config> for Rules {
 impl Rules {
     fn of(&self, profile: &ProfileName) -> Rule {
         self.own.get(profile).copied().unwrap_or(self.general)
-    }
-
-    /// The kinds of events that matter to any profile.
-    pub fn wanted(&self) -> BTreeSet<LockOn> {
-        let rules = || std::iter::once(&self.general).chain(self.own.values());
-        let kinds = [
-            (LockOn::Sleep, rules().any(|rule| rule.sleep)),
-            (LockOn::Screen, rules().any(|rule| rule.screen)),
-            (LockOn::Idle, rules().any(|rule| rule.idle.is_some())),
-        ];
-        kinds.into_iter().filter_map(|(kind, wanted)| wanted.then_some(kind)).collect()
     }
 }
 

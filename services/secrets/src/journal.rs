@@ -1,6 +1,9 @@
 //! What the journal is told of the vaults: never a secret's name, nor who read it.
 
+use std::{fmt, time::Instant};
+
 use dbus_interfaces::{ProfileName, events};
+use private_socket::Limiter;
 
 use crate::state::{Trouble, VaultChange};
 
@@ -22,4 +25,71 @@ pub fn trouble(profile: &ProfileName, trouble: &Trouble) {
         Trouble::WriteFailed(sentence) => (events::WRITE_FAILED, sentence),
     };
     tracing::error!(message_id, %profile, "{sentence}");
+}
+
+/// Sleep was delayed for as long as it may be, and a worker still has a key.
+pub fn sleep_is_not_delayed_longer() {
+    let message_id = events::KEYS_KEPT_INTO_SLEEP;
+    tracing::error!(
+        message_id,
+        "a worker still has a key after 5 s, and the machine is let asleep; the key goes when the worker is done"
+    );
+}
+
+/// What the journal was told of logind.
+#[derive(Debug, Default)]
+pub struct Logind {
+    is_missing: bool,
+    is_refused: bool,
+    forgeries: Limiter,
+}
+
+impl Logind {
+    /// It cannot be asked. Said once.
+    pub fn missing(&mut self, why: &dyn fmt::Display) {
+        if !std::mem::replace(&mut self.is_missing, true) {
+            let message_id = events::LOGIND_MISSING;
+            tracing::warn!(
+                message_id,
+                "logind does not tell of sleep and locked screens ({why}); vaults are not locked by them meanwhile"
+            );
+        }
+    }
+
+    /// It is there.
+    pub fn there(&mut self) {
+        if std::mem::take(&mut self.is_missing) {
+            tracing::info!("logind is there, and tells of sleep and locked screens");
+        }
+    }
+
+    /// It gives no inhibitor. Said once.
+    pub fn no_inhibitor(&mut self, cause: &zbus::Error) {
+        if !std::mem::replace(&mut self.is_refused, true) {
+            let message_id = events::SLEEP_NOT_DELAYED;
+            tracing::warn!(
+                message_id,
+                "logind does not let sleep wait for the vaults ({cause}); they are locked, perhaps too late"
+            );
+        }
+    }
+
+    /// It gave one.
+    pub fn inhibitor(&mut self) {
+        self.is_refused = false;
+    }
+
+    /// Somebody spoke in its name.
+    pub fn forged(&mut self, sender: &str, member: &str) {
+        if let Some(held_back) = self.forgeries.pass(Instant::now()) {
+            let message_id = events::STRANGER_IGNORED;
+            tracing::warn!(
+                message_id,
+                sender,
+                member,
+                held_back,
+                "ignored a signal {member} on the system bus from {sender}, who is not logind"
+            );
+        }
+    }
 }

@@ -18,7 +18,7 @@ use daemon_runtime::{
     memory::{self, WIPING_ALLOCATOR, WipingAllocator},
     outbox::Outbox,
     run,
-    sandbox::Rules,
+    sandbox::{self, Rules},
 };
 use daemon_secrets::{
     actor::Actor,
@@ -26,6 +26,7 @@ use daemon_secrets::{
     dbus::{secrets::Secrets, vault::Vault},
     handle::{self, Handle, Which},
     journal,
+    listening::Listening,
     runtime_folder::RuntimeFolder,
     state::{Snapshot, State, Trouble},
     units::Units,
@@ -46,9 +47,11 @@ fn main() -> ExitCode {
     run(&program, daemon)
 }
 
-/// It writes vaults and its runtime folder, and nothing else.
+/// It writes vaults and its runtime folder, and nothing else. Besides the session bus it meets logind, on the system's.
 fn rules() -> Result<Rules, Failure> {
-    Ok(Rules::for_folders([places::data_folder()?, places::runtime_folder()?])?)
+    let mut rules = Rules::for_folders([places::data_folder()?, places::runtime_folder()?])?;
+    rules.sockets.extend(sandbox::socket_of(&places::system_bus()));
+    Ok(rules)
 }
 
 async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure> {
@@ -80,7 +83,8 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         memory::trim,
     );
     handle.configure(&configuration.current().config);
-    let (asked, configured) = (handle.clone(), handle.clone());
+    let listening = Listening::start(connection.clone(), handle.clone(), &configuration.current().config);
+    let (asked, configured, ticked) = (handle.clone(), handle.clone(), listening.clone());
     #[cfg(debug_assertions)]
     {
         let handle = handle.clone();
@@ -94,9 +98,12 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
             let asked = asked.clone();
             Box::pin(async move { asked.prove().await })
         }),
-        on_tick: Box::new(|_| {}),
+        on_tick: Box::new(move |_| ticked.tick()),
         configuration,
-        on_configuration: Box::new(move |configuration| configured.configure(&configuration.config)),
+        on_configuration: Box::new(move |configuration| {
+            configured.configure(&configuration.config);
+            listening.configure(&configuration.config);
+        }),
         state: handle.snapshots(),
         status: Snapshot::line,
     };

@@ -27,7 +27,6 @@ fn without_a_configuration_nothing_is_locked_and_nobody_is_woken() {
     assert_eq!(autolock.next(), None);
     assert_eq!(autolock.take_in(Event::Sleep), Some(Reason::Sleep));
     assert!(!autolock.concerns(Reason::Sleep, &name("work")) && !autolock.keeps_shut(&name("work")));
-    assert!(Rules::from(&Config::default()).wanted().is_empty());
 }
 
 #[test]
@@ -41,7 +40,6 @@ fn a_profile_has_its_own_rules_and_what_it_leaves_out_is_as_for_all() {
     assert_eq!(concerned(Reason::Screen), [true, false, false, false]);
     assert_eq!(autolock.rules.of(&name("work")).idle, Some(seconds(3600)));
     assert_eq!(autolock.rules.of(&name("home")).idle, None);
-    assert_eq!(autolock.rules.wanted(), [LockOn::Sleep, LockOn::Screen, LockOn::Idle].into());
 }
 
 #[test]
