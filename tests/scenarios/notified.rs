@@ -1,6 +1,7 @@
 //! The desktop is told once of a daemon that is lost, restarted or given up, where the user wants it.
 
 use dbus_interfaces::profile::Report;
+use rustix::process::Signal;
 use session_tests::{
     needs::Need,
     scenarios,
@@ -15,6 +16,7 @@ pub fn add(suite: &mut Suite) {
         a_loss_and_a_restart_are_one_notification,
         nobody_is_told_who_does_not_want_it,
         no_notification_service_is_no_error,
+        a_changed_mind_is_heard_at_sighup,
     );
     scenarios!(suite.on_dbus_daemon(&[Need::Program("dbus-daemon")]);
         a_silent_notification_service_delays_nothing,
@@ -109,6 +111,21 @@ async fn no_notification_service_is_no_error(session: Session) {
     session.home.write("config/open-sesame/config.toml", "work_factor = 15\nnotify = true\n");
     let _daemons = kill_and_restart(&session).await;
     assert_eq!(session.client().await.report().await.health, "ok");
+}
+
+async fn a_changed_mind_is_heard_at_sighup(session: Session) {
+    let (_desktop, mut seen) = desktop(&session, true).await;
+    let mut daemons = session.daemons().await;
+    let mut recorder = session.recorder().await;
+    // A fault first: that it goes tells that the file was read again.
+    for (factor, health) in [(99, "degraded"), (15, "ok")] {
+        let text = format!("work_factor = {factor}\nnotify = true\n");
+        session.home.write("config/open-sesame/config.toml", text);
+        daemons.profile.signal(Signal::HUP);
+        recorder.until_report("the configuration to be read", |report| report.health == health).await;
+    }
+    daemons.secrets.kill9().await;
+    assert_eq!(until(&mut seen, 1).await.len(), 1);
 }
 
 async fn a_silent_notification_service_delays_nothing(session: Session) {
