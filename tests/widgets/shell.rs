@@ -7,6 +7,7 @@ use crate::{example, with_sesame};
 pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[]);
         busctl_alone_tells_the_vaults,
+        a_command_waits_for_its_vault,
     );
 }
 
@@ -24,4 +25,19 @@ async fn busctl_alone_tells_the_vaults(session: Session) {
     session.create(&["personal", "work"]).await;
     session.unlock(&["work"]).await;
     assert_eq!(run(&session, &[script]).await.stdout_of_success(), "personal locked\nwork unlocked\n");
+}
+
+async fn a_command_waits_for_its_vault(session: Session) {
+    let script = example("shell/when-unlocked");
+    assert_eq!(run(&session, &[script.to_str().unwrap(), "work"]).await.code, 2);
+    let _daemons = session.daemons().await;
+    session.create(&["personal", "work"]).await;
+    // It can hold only after the vault is unlocked.
+    let words = [script.to_str().unwrap(), "work", "sesame", "is", "unlocked", "-p", "work"];
+    let unlock = async {
+        session.unlock(&["personal"]).await;
+        session.unlock(&["work"]).await;
+    };
+    let (ended, ()) = tokio::join!(run(&session, &words), unlock);
+    assert_eq!(ended.stdout_of_success(), "");
 }
