@@ -120,6 +120,44 @@ pub struct Report {
     pub daemons: BTreeMap<String, DaemonRow>,
 }
 
+/// What one `PropertiesChanged` of the hub carries: the properties that one event changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChangedProperties {
+    /// `LockState`.
+    pub lock_state: Option<BTreeMap<String, bool>>,
+    /// `DefaultProfile`.
+    pub default_profile: Option<String>,
+    /// `ActiveProfiles`.
+    pub active_profiles: Option<Vec<String>>,
+    /// `Locked`.
+    pub locked: Option<bool>,
+    /// `Health`.
+    pub health: Option<String>,
+    /// `Problems`.
+    pub problems: Option<Vec<Problem>>,
+    /// `Generation`: always there.
+    pub generation: u64,
+}
+
+impl ChangedProperties {
+    /// What differs between two reports; `None` where nothing does. The generation is for its owner to count: 0 here.
+    pub fn between(before: &Report, after: &Report) -> Option<Self> {
+        fn new<T: Clone + PartialEq>(before: &T, after: &T) -> Option<T> {
+            (before != after).then(|| after.clone())
+        }
+        let changed = Self {
+            lock_state: new(&before.lock_state, &after.lock_state),
+            default_profile: new(&before.default_profile, &after.default_profile),
+            active_profiles: new(&before.active_profiles, &after.active_profiles),
+            locked: new(&before.locked, &after.locked),
+            health: new(&before.health, &after.health),
+            problems: new(&before.problems, &after.problems),
+            generation: 0,
+        };
+        (changed != Self::default()).then_some(changed)
+    }
+}
+
 /// The health hub; documented in `org.opensesame.Profile.xml`.
 #[zbus::proxy(
     interface = "org.opensesame.Profile",

@@ -6,11 +6,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use dbus_interfaces::profile::{Report, VaultRow};
+use dbus_interfaces::profile::{ChangedProperties, Report, VaultRow};
 
 use super::{
     event::{Event, Lock},
-    signal::{Properties, Signal},
+    signal::Signal,
 };
 use crate::error::Error;
 
@@ -225,7 +225,7 @@ fn carry_on(report: &mut Report, missed: &mut bool, signal: Signal, now_usec: u6
 }
 
 /// The vaults' rows stay: a `VaultChanged` for each follows.
-fn properties(report: &mut Report, changed: Properties) -> Vec<Event> {
+fn properties(report: &mut Report, changed: ChangedProperties) -> Vec<Event> {
     let mut events = Vec::new();
     report.generation = changed.generation;
     if let Some(lock_state) = changed.lock_state {

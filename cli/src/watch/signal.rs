@@ -1,33 +1,20 @@
 //! The signals that a watcher hears, from the messages that carry them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use dbus_interfaces::{
     daemon,
-    profile::{self, Problem},
+    profile::{self, ChangedProperties},
     secrets,
 };
 use serde::de::DeserializeOwned;
 use zbus::{Message, OwnedVariant, Type};
 
-/// What a `PropertiesChanged` of the hub carries, as far as it is watched.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[expect(missing_docs, reason = "the properties by their names")]
-pub struct Properties {
-    pub lock_state: Option<BTreeMap<String, bool>>,
-    pub default_profile: Option<String>,
-    pub active_profiles: Option<Vec<String>>,
-    pub locked: Option<bool>,
-    pub health: Option<String>,
-    pub problems: Option<Vec<Problem>>,
-    pub generation: u64,
-}
-
 /// One signal.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are those of the signals")]
 pub enum Signal {
-    Properties(Properties),
+    Properties(ChangedProperties),
     Vault {
         profile: String,
         locked: bool,
@@ -111,7 +98,7 @@ fn body<T: DeserializeOwned + Type>(message: &Message) -> Option<T> {
     message.body().deserialize().ok()
 }
 
-fn properties(message: &Message) -> Option<Properties> {
+fn properties(message: &Message) -> Option<ChangedProperties> {
     let (interface, mut changed, _): (String, HashMap<String, OwnedVariant>, Vec<String>) = body(message)?;
     if interface != profile::INTERFACE {
         return None;
@@ -120,7 +107,7 @@ fn properties(message: &Message) -> Option<Properties> {
         changed.remove(name)?.try_into().ok()
     }
     let changed = &mut changed;
-    Some(Properties {
+    Some(ChangedProperties {
         lock_state: take::<HashMap<String, bool>>(changed, "LockState").map(|map| map.into_iter().collect()),
         default_profile: take(changed, "DefaultProfile"),
         active_profiles: take(changed, "ActiveProfiles"),

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use dbus_interfaces::{
     ProfileName,
-    profile::{Problem, Report, VaultRow},
+    profile::{ChangedProperties, Report, VaultRow},
     secrets::VaultState,
 };
 
@@ -51,32 +51,13 @@ pub enum Event {
 #[expect(missing_docs, reason = "the fields are the signals' arguments")]
 pub enum Change {
     /// `PropertiesChanged`, with everything that changed.
-    Properties(Properties),
+    Properties(ChangedProperties),
     /// `VaultChanged`.
     Vault { profile: String, locked: bool, active: bool, reason: String },
     /// A daemon's life.
     Peer(PeerChange),
     /// `Reconciled`.
     Reconciled { tick: u64, changed: bool },
-}
-
-/// The properties that one event changed.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Properties {
-    /// `LockState`.
-    pub lock_state: Option<BTreeMap<String, bool>>,
-    /// `DefaultProfile`.
-    pub default_profile: Option<String>,
-    /// `ActiveProfiles`.
-    pub active_profiles: Option<Vec<String>>,
-    /// `Locked`.
-    pub locked: Option<bool>,
-    /// `Health`.
-    pub health: Option<String>,
-    /// `Problems`.
-    pub problems: Option<Vec<Problem>>,
-    /// `Generation`: always there.
-    pub generation: u64,
 }
 
 /// The hub.
@@ -174,7 +155,7 @@ impl Hub {
         let (peers, reconciled) = self.transit(event, now_usec);
         let before = Arc::clone(&self.report);
         let mut after = self.render();
-        let properties = difference(&before, &after).map(|mut changed| {
+        let properties = ChangedProperties::between(&before, &after).map(|mut changed| {
             self.generation += 1;
             after.generation = self.generation;
             changed.generation = self.generation;
@@ -271,22 +252,6 @@ impl Hub {
             daemons: daemons.map(|name| (name.to_string(), self.peers.row(name))).into(),
         }
     }
-}
-
-fn difference(before: &Report, after: &Report) -> Option<Properties> {
-    fn new<T: Clone + PartialEq>(before: &T, after: &T) -> Option<T> {
-        (before != after).then(|| after.clone())
-    }
-    let changed = Properties {
-        lock_state: new(&before.lock_state, &after.lock_state),
-        default_profile: new(&before.default_profile, &after.default_profile),
-        active_profiles: new(&before.active_profiles, &after.active_profiles),
-        locked: new(&before.locked, &after.locked),
-        health: new(&before.health, &after.health),
-        problems: new(&before.problems, &after.problems),
-        generation: 0,
-    };
-    (changed != Properties::default()).then_some(changed)
 }
 
 fn vault_changes(before: &Report, after: &Report) -> Vec<Change> {

@@ -2,13 +2,10 @@
 
 use std::collections::HashMap;
 
-use dbus_interfaces::profile::{INTERFACE, PATH};
+use dbus_interfaces::profile::{ChangedProperties, INTERFACE, PATH};
 use zbus::{Message, Variant, names::OwnedUniqueName};
 
-use crate::{
-    hub::{Change, Properties},
-    peers::PeerChange,
-};
+use crate::{hub::Change, peers::PeerChange};
 
 /// The signal that tells of `change`.
 ///
@@ -32,7 +29,7 @@ pub fn message(sender: &OwnedUniqueName, change: Change) -> zbus::Result<Message
     }
 }
 
-fn properties_changed(sender: &OwnedUniqueName, changed: Properties) -> zbus::Result<Message> {
+fn properties_changed(sender: &OwnedUniqueName, changed: ChangedProperties) -> zbus::Result<Message> {
     let mut values: HashMap<&str, Variant<'_>> = HashMap::new();
     let mut put = |name, value: Option<Variant<'static>>| {
         if let Some(value) = value {

@@ -9,24 +9,12 @@ use crate::render::sample;
 
 /// The signals that tell of a change, in the hub's order.
 fn signals(before: &Report, after: &mut Report) -> Vec<Signal> {
-    fn new<T: Clone + PartialEq>(before: &T, after: &T) -> Option<T> {
-        (before != after).then(|| after.clone())
-    }
-    let changed = Properties {
-        lock_state: new(&before.lock_state, &after.lock_state),
-        default_profile: new(&before.default_profile, &after.default_profile),
-        active_profiles: new(&before.active_profiles, &after.active_profiles),
-        locked: new(&before.locked, &after.locked),
-        health: new(&before.health, &after.health),
-        problems: new(&before.problems, &after.problems),
-        generation: 0,
-    };
-    if changed == Properties::default() {
+    let Some(changed) = ChangedProperties::between(before, after) else {
         after.generation = before.generation;
         return Vec::new();
-    }
+    };
     after.generation = before.generation + 1;
-    let mut signals = vec![Signal::Properties(Properties { generation: after.generation, ..changed })];
+    let mut signals = vec![Signal::Properties(ChangedProperties { generation: after.generation, ..changed })];
     for (profile, row) in &after.vaults {
         if before.vaults.get(profile).is_none_or(|old| (old.locked, old.active) != (row.locked, row.active)) {
             let (profile, reason) = (profile.clone(), "user".into());
