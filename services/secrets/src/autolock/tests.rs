@@ -1,3 +1,5 @@
+//! What locks a vault and when, in examples and after any history.
+
 use proptest::prelude::*;
 
 use super::*;
