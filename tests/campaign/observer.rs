@@ -11,7 +11,7 @@ use dbus_interfaces::{profile, secrets};
 use futures_util::StreamExt;
 use session_tests::{client::Client, recorder, within_deadline};
 use tokio::{sync::Notify, task::JoinHandle};
-use zbus::{Message, MessageStream, message::Type};
+use zbus::{Message, MessageStream, OwnedVariant, message::Type};
 
 use crate::{
     ensure,
@@ -44,6 +44,12 @@ pub struct Seen {
     lock_state: BTreeMap<String, bool>,
     active: Vec<String>,
     generation: u64,
+    /// What the signals said before the properties were asked for.
+    early: Vec<BTreeMap<String, OwnedVariant>>,
+    /// The generation that was read, until a signal tells of a later one.
+    read: u64,
+    /// Whether the last `PropertiesChanged` was older than what was read.
+    is_old: bool,
     /// `DaemonLost` and `DaemonRestarted`, of this owner.
     pub told: (usize, usize),
     /// The state in the last `DaemonChanged` of daemon-secrets.
@@ -184,9 +190,13 @@ impl Observer {
             ),
             None => {
                 seen.properties = Some(told);
-                seen.generation = generation;
+                (seen.generation, seen.read) = (generation, generation);
                 seen.lock_state = lock_state.unwrap_or_default();
                 seen.active = active.unwrap_or_default();
+                // Heard while the answer was on its way.
+                for changed in std::mem::take(&mut seen.early) {
+                    seen.take_in(&changed)?;
+                }
             }
         }
         Ok(())
@@ -255,8 +265,21 @@ impl Seen {
 
     fn properties_changed(&mut self, message: &Message) -> Outcome {
         let Some(changed) = recorder::changed(message) else { return Ok(()) };
+        if self.properties.is_none() {
+            self.early.push(changed);
+            return Ok(());
+        }
+        self.take_in(&changed)
+    }
+
+    fn take_in(&mut self, changed: &BTreeMap<String, OwnedVariant>) -> Outcome {
         let Some(properties) = &mut self.properties else { return Ok(()) };
         let generation = changed.get("Generation").and_then(|value| u64::try_from(value.clone()).ok());
+        self.is_old = generation.is_some_and(|generation| generation <= self.read);
+        if self.is_old {
+            return Ok(());
+        }
+        self.read = 0;
         ensure!(
             generation == Some(self.generation + 1),
             "a gap in Generation: {generation:?} after {} ({changed:?})",
@@ -274,7 +297,7 @@ impl Seen {
     }
 
     fn vault_changed(&self, profile: &str, locked: &str, active: &str) -> Outcome {
-        if self.properties.is_none() {
+        if self.properties.is_none() || self.is_old {
             return Ok(());
         }
         let is_locked = self.lock_state.get(profile).copied().unwrap_or(true);
