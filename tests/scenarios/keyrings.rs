@@ -130,10 +130,10 @@ async fn oo7_daemon_is_told_running_and_stopped(session: Session) {
     let passphrase = fs::File::open(session.home.passphrase_file()).unwrap();
     let process = session.recipe("oo7", ["oo7-daemon", "--login"]).stdin(passphrase).start();
     session.client().await.wait_for_owner(NAME).await;
-    // It takes its name, and tells of collections, before these can be asked anything.
+    // It takes its name before it has its collections, and tells of these before they can be asked anything.
     let end = Instant::now() + DEADLINE;
     let mut found = only(&session, &[]).await;
-    while found["lock"] == "unknown" && Instant::now() < end {
+    while found["lock"] != "unlocked" && Instant::now() < end {
         found = only(&session, &[]).await;
     }
     assert_eq!((&found["program"], &found["lock"]), (&json!("oo7-daemon"), &json!("unlocked")), "{found}");
