@@ -8,6 +8,7 @@
 #   make campaign   random histories against a model, some; SEED=n and BUS=name repeat one
 #   make soak       MINUTES=30 of them on both buses at once, and under systemd (as root)
 #   make test-kills  KILLS (3000) of daemon-secrets and of a writer of its vaults, at random instants (an hour)
+#   make fuzz      SECONDS (60) of each fuzz target; TARGETS=name for one
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev)
 #   make uninstall  with the same PREFIX and DESTDIR
 
@@ -52,7 +53,8 @@ fill = for name in $(1); do \
 	sed 's|@bindir@|$(PREFIX)/bin|; s|@libexecdir@|$(libexecdir)|' $(or $(3),systemd-user)/$$name.in >$(2)/$$name && \
 	chmod 644 $(2)/$$name || exit; done
 
-.PHONY: help build demo test test-systemd test-examples pictures campaign soak test-kills install uninstall check-deps
+.PHONY: help build demo test test-systemd test-examples pictures campaign soak test-kills fuzz install uninstall \
+	check-deps
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -119,6 +121,12 @@ test-kills:
 	$(CARGO) build --locked --workspace --bins
 	SESAME_TEST_KILLS=$(KILLS) $(CARGO) test --locked --workspace --lib killed_at -- --ignored --nocapture
 	SESAME_TEST_KILLS=$(KILLS) SESAME_TEST_LIMIT=86400 $(CARGO) test --locked -p session-tests --test scenarios killed_at
+
+# What fails is repeated as it says at its end.
+fuzz:
+	@tests/check-deps fuzz
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -p fuzz --check
+	CARGO=$(CARGO) fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 install: build
 	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)/man1 $(man)/man5

@@ -538,7 +538,11 @@ fn span(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a time is 5 (seconds), 90s, 5m or 1h30m, above 0 and at most a year".into())
 }
 
-fn mapping(text: &str) -> Result<(String, SecretName), String> {
+/// A variable and a secret, as `--env` and `--file` take them.
+///
+/// # Errors
+/// What the form is, where it does not fit.
+pub fn mapping(text: &str) -> Result<(String, SecretName), String> {
     let (variable, name) = text.split_once('=').ok_or("a mapping is VAR=NAME")?;
     let is_name = variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if variable.is_empty() || !is_name || variable.starts_with(|first: char| first.is_ascii_digit()) {

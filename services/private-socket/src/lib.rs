@@ -14,6 +14,10 @@ mod limiter;
 mod listener;
 mod sasl;
 
+#[cfg(fuzzing)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+pub mod fuzzed;
+
 pub use limiter::Limiter;
 pub use listener::{BindError, Listener};
 

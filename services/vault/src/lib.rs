@@ -16,6 +16,10 @@ mod open_vault;
 mod store;
 mod work_factor;
 
+#[cfg(fuzzing)]
+#[allow(clippy::expect_used, clippy::panic)]
+pub mod fuzzed;
+
 pub use content::{Alteration, Change, Content, Foreign, Refused};
 pub use error::{Error, Flaw, Limit};
 pub use files::{Disk, Files, Stamp};
