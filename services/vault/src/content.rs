@@ -120,6 +120,17 @@ pub enum Refused {
     TooLarge(Limit),
 }
 
+/// What a change does to an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is new.
+    Created,
+    /// It says something else.
+    Changed,
+    /// It is gone.
+    Deleted,
+}
+
 /// What a change is about.
 enum Target<'a> {
     Secret(&'a SecretName),
@@ -294,6 +305,37 @@ impl Content {
             changed,
             View::foreign,
         ))
+    }
+
+    /// The same with the items' ids.
+    pub(crate) fn after_with_ids<'a>(&'a self, change: Option<&'a Change>) -> impl Iterator<Item = (ItemId, View<'a>)> {
+        let target = change.map(|change| self.target(change));
+        let changed = change.and_then(|change| self.changed(change));
+        let of_secret = |view: &View<'a>| ItemId::derived(SESAME, view.name, view.created, 0);
+        let (secret, foreign) = match target {
+            Some(Target::Secret(name)) => (Some(name), None),
+            Some(Target::Foreign(id)) => (None, Some(id)),
+            Some(Target::Nothing) | None => (None, None),
+        };
+        let secrets = spliced(&self.secrets, secret, changed, View::secret).map(move |view| (of_secret(&view), view));
+        let others = self.foreign.iter().filter(move |(id, _)| Some(*id) != foreign);
+        let others = others.map(|(id, other)| (*id, View::foreign((id, other))));
+        secrets.chain(others).chain(foreign.copied().zip(changed))
+    }
+
+    /// What `change` does to which item; nothing where it cannot be made.
+    pub fn effect(&self, change: &Change) -> Option<(ItemId, Effect)> {
+        let of = |name: &SecretName| self.secrets.get(name).map(|item| secret_id(name, item));
+        match change {
+            Change::Set { name, now_usec, .. } => Some(match of(name) {
+                Some(id) => (id, Effect::Changed),
+                None => (ItemId::derived(SESAME, name, *now_usec, 0), Effect::Created),
+            }),
+            Change::Delete { name } => Some((of(name)?, Effect::Deleted)),
+            Change::Add { id, .. } => Some((*id, Effect::Created)),
+            Change::Alter { id, .. } => Some((*id, Effect::Changed)),
+            Change::Remove { id } => Some((*id, Effect::Deleted)),
+        }
     }
 
     /// The one item that `change` is about, as it would be.

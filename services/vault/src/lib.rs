@@ -1,7 +1,8 @@
 //! The vault files (contract, section 3): what is in them, how they are encrypted, and how they are written so that
 //! nothing is ever lost. Synchronous: the caller brings the thread and the time. No bus, no configuration, no log.
 //!
-//! Pure: `content` (items and changes to them), `item`, `found` (looking for items), `format` (their JSON), `work_factor`. Edges: `keys` (age), `files`
+//! Pure: `content` (items and changes to them), `item`, `found` (looking for items), `sidecar`
+//! (finding them in a locked vault), `format` (their JSON), `work_factor`. Edges: `keys` (age), `files`
 //! (the disk), `draft` (a file on its way in). [`Store`] joins them.
 
 mod content;
@@ -13,6 +14,7 @@ mod found;
 mod item;
 mod keys;
 mod open_vault;
+mod sidecar;
 mod store;
 mod work_factor;
 
@@ -20,11 +22,11 @@ mod work_factor;
 #[allow(clippy::expect_used, clippy::panic)]
 pub mod fuzzed;
 
-pub use content::{Alteration, Change, Content, Foreign, Refused};
+pub use content::{Alteration, Change, Content, Effect, Foreign, Refused};
 pub use error::{Error, Flaw, Limit};
 pub use files::{Disk, Files, Stamp};
 pub use found::{Found, SCHEMA};
 pub use item::{Attributes, InvalidItemId, Item, ItemId, SESAME};
 pub use open_vault::{OpenVault, Rekeyed, Written};
-pub use store::Store;
+pub use store::{Store, find_locked};
 pub use work_factor::{InvalidWorkFactor, WorkFactor};

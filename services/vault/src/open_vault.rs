@@ -19,6 +19,8 @@ pub struct OpenVault {
     pub(crate) content: Content,
     /// Of items.age as it was last read or written.
     pub(crate) stamp: Stamp,
+    /// Whether its items are found while it is locked.
+    pub(crate) searched: bool,
 }
 
 /// What the disk has after a change; [`OpenVault::apply`] takes it with the change.
@@ -70,7 +72,7 @@ impl OpenVault {
 
     /// Follows a change of passphrase that the disk has: another key, and what was found on the disk then.
     pub fn rekey(&mut self, rekeyed: Rekeyed) {
-        *self = *rekeyed.0;
+        *self = Self { searched: self.searched, ..*rekeyed.0 };
     }
 
     pub(crate) fn followed(&mut self, written: Written) {

@@ -22,12 +22,15 @@ use crate::{
     content::{Content, Refused},
     draft::Draft,
     format::{self, MAX_JSON, Unreadable},
+    item::{Attributes, ItemId},
     keys::{self, Key, Refusal},
+    sidecar,
 };
 
 const LOCK: &str = ".lock";
 const IDENTITY: &str = "identity.age";
 const ITEMS: &str = "items.age";
+const SIDECAR: &str = "attributes.json";
 const MAX_VAULTS: usize = 64;
 /// Two identities take 150 bytes; a user may have added comments.
 const MAX_IDENTITY_FILE: u64 = 64 * 1024;
@@ -200,7 +203,7 @@ impl Store {
         let (content, stamp) = self.read_items(&place, profile, &keys)?;
         let interrupted = keys.len() > 1;
         let key = keys.swap_remove(0);
-        let vault = Box::new(OpenVault { profile: profile.clone(), key, content, stamp });
+        let vault = Box::new(OpenVault { profile: profile.clone(), key, content, stamp, searched: false });
         if interrupted { self.finish_rekey(&place, vault, passphrase, factor) } else { Ok(vault) }
     }
 
@@ -233,8 +236,57 @@ impl Store {
         let place = Place::new(self.folder.join(vault.profile.as_str()));
         let items = self.seal_items(&place, &vault.key, &vault.profile, &vault.content, Some(change))?;
         let draft = Draft::write(&*self.files, &place.items, "new", &items)?;
+        // Complete before the items are in place. A disk that does not take it costs the search, never the change.
+        let sidecar = vault.searched.then(|| self.draft_sidecar(&place, vault, Some(change), &items).ok()).flatten();
         self.must_be(&place.items, vault.stamp)?;
-        Ok(Written { stamp: draft.install()? })
+        let stamp = draft.install()?;
+        let _ = sidecar.map(Draft::install);
+        Ok(Written { stamp })
+    }
+
+    /// Whether the items of `vault` are found while it is locked, from now on: the file by which they are is made where
+    /// it is missing or another content's, or removed.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn make_searched(&self, vault: &mut OpenVault, searched: bool) -> Result<(), Error> {
+        vault.searched = searched;
+        if !searched {
+            return self.forget_search(&vault.profile);
+        }
+        let place = self.place(&vault.profile)?;
+        let (items, _) = self.read_file(&place.items, MAX_ITEMS_FILE)?;
+        let there = self.files.read(&place.folder.join(SIDECAR), MAX_ITEMS_FILE);
+        if there.is_ok_and(|(there, _)| sidecar::belongs_to(&there, &items)) {
+            return Ok(());
+        }
+        self.draft_sidecar(&place, vault, None, &items)?.install().map(drop)
+    }
+
+    /// Has the items of a locked vault found no longer.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn forget_search(&self, profile: &ProfileName) -> Result<(), Error> {
+        let path = self.folder.join(profile.as_str()).join(SIDECAR);
+        if fs::symlink_metadata(&path).is_err() {
+            return Ok(());
+        }
+        self.files.remove(&path).map_err(Error::storage("removed", &path))
+    }
+
+    fn draft_sidecar(
+        &self,
+        place: &Place,
+        vault: &OpenVault,
+        change: Option<&Change>,
+        items: &[u8],
+    ) -> Result<Draft<'_>, Error> {
+        let path = place.folder.join(SIDECAR);
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt).map_err(|cause| Error::storage("written", &path)(cause.into()))?;
+        let sidecar = sidecar::write(&vault.profile, &vault.content, change, items, salt);
+        Draft::write(&*self.files, &path, "new", &sidecar)
     }
 
     /// What the disk holds now of a vault whose key is in memory.
@@ -245,7 +297,7 @@ impl Store {
         let (place, profile) = (self.place(&vault.profile)?, vault.profile.clone());
         let key = vault.key.clone();
         let (content, stamp) = self.read_items(&place, &profile, std::slice::from_ref(&key))?;
-        Ok(Box::new(OpenVault { profile, key, content, stamp }))
+        Ok(Box::new(OpenVault { profile, key, content, stamp, searched: vault.searched }))
     }
 
     fn hidden(&self, profile: &ProfileName, mark: &str) -> PathBuf {
@@ -333,4 +385,11 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
         .map_err(Error::storage("read", folder))
+}
+
+/// The ids of the items of a locked vault that have all of `wanted`, the last changed first: what the file beside it
+/// says, which may be a change behind after a crash. Nothing where there is no such file.
+pub fn find_locked(vaults: &Path, profile: &ProfileName, wanted: &Attributes) -> Vec<ItemId> {
+    let path = vaults.join(profile.as_str()).join(SIDECAR);
+    Disk.read(&path, MAX_ITEMS_FILE).map_or_else(|_| Vec::new(), |(sidecar, _)| sidecar::find(&sidecar, wanted))
 }

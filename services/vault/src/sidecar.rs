@@ -1,0 +1,158 @@
+//! `attributes.json`, beside a vault's two files: by it the items of a locked vault are found. It holds ids and salted
+//! digests of attributes, no labels and no values, and the digest of the items.age that it belongs to. Pure.
+
+use std::fmt::Write as _;
+
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use dbus_interfaces::ProfileName;
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    content::{Change, Content},
+    found::secret_attributes,
+    item::{Attributes, ItemId, SESAME},
+};
+
+const FORMAT: u64 = 1;
+/// Of a digest, 128 bits are kept: enough that no two attributes are taken for each other.
+const DIGEST: usize = 16;
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    format: u64,
+    salt: String,
+    /// SHA-256 of the items.age that this belongs to.
+    items: String,
+    found: Vec<(String, Vec<String>)>,
+}
+
+/// What is written beside `items` (the file, encrypted), which holds `content` after `change`.
+pub(crate) fn write(
+    profile: &ProfileName,
+    content: &Content,
+    change: Option<&Change>,
+    items: &[u8],
+    salt: [u8; 32],
+) -> Vec<u8> {
+    let mut views: Vec<_> = content.after_with_ids(change).collect();
+    views.sort_by_key(|(_, view)| std::cmp::Reverse(view.modified));
+    let empty = Attributes::new();
+    let found = views.iter().map(|(id, view)| {
+        let own = view.attributes.unwrap_or(&empty);
+        let digests = match view.origin {
+            SESAME => digests(&salt, &secret_attributes(view.name, profile, own)),
+            _ => digests(&salt, own),
+        };
+        (id.to_string(), digests)
+    });
+    let salt = BASE64_STANDARD_NO_PAD.encode(salt);
+    let document = Document { format: FORMAT, salt, items: digest_of(items), found: found.collect() };
+    // Texts and numbers are always JSON.
+    serde_json::to_vec(&document).unwrap_or_default()
+}
+
+/// Whether `sidecar` belongs to `items` (the file, encrypted).
+pub(crate) fn belongs_to(sidecar: &[u8], items: &[u8]) -> bool {
+    serde_json::from_slice::<Document>(sidecar)
+        .is_ok_and(|document| document.format == FORMAT && document.items == digest_of(items))
+}
+
+/// The ids of the items that have all of `wanted`, the last changed first.
+pub(crate) fn find(sidecar: &[u8], wanted: &Attributes) -> Vec<ItemId> {
+    let Ok(document) = serde_json::from_slice::<Document>(sidecar) else { return Vec::new() };
+    let Ok(salt) = BASE64_STANDARD_NO_PAD.decode(&document.salt) else { return Vec::new() };
+    if document.format != FORMAT {
+        return Vec::new();
+    }
+    let wanted = digests(&salt, wanted);
+    let all = |(_, own): &&(String, Vec<String>)| wanted.iter().all(|digest| own.contains(digest));
+    document.found.iter().filter(all).filter_map(|(id, _)| id.parse().ok()).collect()
+}
+
+fn digests(salt: &[u8], attributes: &Attributes) -> Vec<String> {
+    attributes.iter().map(|(name, value)| digest(salt, name, value)).collect()
+}
+
+fn digest(salt: &[u8], name: &str, value: &str) -> String {
+    // A key of any length is taken.
+    let Ok(mut hmac) = Hmac::<Sha256>::new_from_slice(salt) else { return String::new() };
+    hmac.update(&(name.len() as u64).to_be_bytes());
+    hmac.update(name.as_bytes());
+    hmac.update(value.as_bytes());
+    BASE64_STANDARD_NO_PAD.encode(&hmac.finalize().into_bytes()[..DIGEST])
+}
+
+fn digest_of(file: &[u8]) -> String {
+    Sha256::digest(file).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Foreign, Item};
+
+    fn attributes(of: &[(&str, &str)]) -> Attributes {
+        of.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    fn content() -> Content {
+        let mut content = Content::default();
+        content.apply(Change::Set { name: "db-url".parse().unwrap(), value: b"value-1".to_vec().into(), now_usec: 5 });
+        for (modified, user) in [(6, "me"), (7, "you")] {
+            let item = Item {
+                label: "label-1".into(),
+                attributes: attributes(&[("server", "github.com"), ("user", user)]),
+                content_type: "text/plain".into(),
+                created: 1,
+                modified,
+                value: b"value-2".to_vec().into(),
+            };
+            let id = ItemId::random().unwrap();
+            content.apply(Change::Add { id, item: Box::new(Foreign::new(id, "app", item).unwrap()) });
+        }
+        content
+    }
+
+    #[test]
+    fn it_finds_what_the_open_vault_finds() {
+        let (content, profile) = (content(), ProfileName::personal());
+        let sidecar = write(&profile, &content, None, b"items", [7; 32]);
+        for wanted in [
+            &[][..],
+            &[("server", "github.com")],
+            &[("server", "github.com"), ("user", "me")],
+            &[("user", "github.com")],
+            &[("name", "db-url")],
+            &[("xdg:schema", "org.opensesame.Secret"), ("profile", "personal")],
+        ] {
+            let wanted = attributes(wanted);
+            assert_eq!(find(&sidecar, &wanted), content.find(&profile, &wanted), "{wanted:?}");
+        }
+        assert!(belongs_to(&sidecar, b"items") && !belongs_to(&sidecar, b"other"));
+    }
+
+    #[test]
+    fn it_tells_no_name_no_label_and_no_value() {
+        let sidecar = write(&ProfileName::personal(), &content(), None, b"items", [7; 32]);
+        let text = String::from_utf8(sidecar).unwrap();
+        for private in ["db-url", "label-1", "value-1", "value-2", "github", "server", "user", "personal"] {
+            assert!(!text.contains(private), "{private} in {text}");
+        }
+        let other = write(&ProfileName::personal(), &content(), None, b"items", [8; 32]);
+        assert!(find(text.as_bytes(), &attributes(&[("user", "me")])).len() == 1);
+        assert!(!String::from_utf8(other).unwrap().contains(&digest(&[7; 32], "user", "me")), "the salt counts");
+    }
+
+    #[test]
+    fn what_is_no_sidecar_finds_nothing() {
+        for none in [&b""[..], b"{}", b"\xff", br#"{"format":2,"salt":"","items":"","found":[]}"#] {
+            assert!(find(none, &Attributes::new()).is_empty() && !belongs_to(none, b"items"));
+        }
+    }
+}
