@@ -48,6 +48,11 @@ pub const BUS_SILENT: &str = "a59bea65a6f044e89d9198c3942c9dc1";
 /// A daemon could not prove that it lives, and does not feed its watchdog.
 pub const NO_PROOF_OF_LIFE: &str = "f8a8d9bfc8ed4f518a71369fc897b1dc";
 
+/// Applications keep their secrets here: `org.freedesktop.secrets` is ours.
+pub const SECRET_SERVICE_OFFERED: &str = "4f0c6f0f2c5a4b4f9d2b7f3d9a1e6c58";
+/// Another program owns `org.freedesktop.secrets`, which the configuration wants here.
+pub const SECRET_SERVICE_TAKEN: &str = "b1d3a7e85c924f6e8a70c4d21f9b3e67";
+
 /// The configuration has an error, and the last good one stays in force.
 pub const BAD_CONFIG: &str = "f42fb3425ccc49678f151d0fc8a46469";
 /// The configuration has a key that means nothing.

@@ -7,6 +7,7 @@ pub mod events;
 pub mod name;
 pub mod places;
 pub mod profile;
+pub mod prompter;
 pub mod secrets;
 pub mod vault;
 

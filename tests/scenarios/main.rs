@@ -19,6 +19,7 @@ mod notified;
 mod private;
 mod published;
 mod secrecy;
+mod secret_service;
 mod stalled;
 mod vault_files;
 mod watched;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     private::add(&mut suite);
     published::add(&mut suite);
     secrecy::add(&mut suite);
+    secret_service::add(&mut suite);
     stalled::add(&mut suite);
     vault_files::add(&mut suite);
     watched::add(&mut suite);

@@ -164,6 +164,11 @@ impl Session {
         sesame::run(&self.home, Some(self.bus.address()), words, b"").await
     }
 
+    /// Any program, on this bus, with `stdin` as its standard input.
+    pub async fn run_fed(&self, words: &[&str], stdin: &[u8]) -> Ended {
+        sesame::run(&self.home, Some(self.bus.address()), words, stdin).await
+    }
+
     /// Ends the session, and waits for the daemons that its bus has started: they are no children of the test, and end
     /// with the bus.
     ///

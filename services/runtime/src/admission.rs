@@ -41,12 +41,17 @@ enum Caller {
 }
 
 /// One waiting call; its place is free again when this is dropped.
-struct Permit {
+pub struct Permit {
     permits: Permits,
     caller: Caller,
 }
 
 impl Permits {
+    /// A place for a call that came over the bus. Nothing where too many wait.
+    pub fn admit_on_bus(&self, header: &Header<'_>) -> Option<Permit> {
+        self.admit(Caller::Connection(header.sender().map(ToString::to_string).unwrap_or_default()))
+    }
+
     fn admit(&self, caller: Caller) -> Option<Permit> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = waiting.values().sum();

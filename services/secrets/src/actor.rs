@@ -6,7 +6,7 @@ mod autolocking;
 mod editing;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io,
     sync::Arc,
 };
@@ -24,11 +24,33 @@ use crate::{
     autolock::AutoLock,
     handle::{Attempt, Command, Inbox, Read, Reads, Waiter, Wanted, Which},
     holds::Holds,
-    journal, signals,
+    journal,
+    secret_service::announcements::Announcements,
+    signals,
     state::{self, Change, Reason, State, Trouble},
     units::Units,
     work::{self, Attempted, Stored, Wish},
 };
+
+/// Which vaults' items are found while they are locked.
+#[derive(Default)]
+struct Searched {
+    offered: bool,
+    not: BTreeSet<ProfileName>,
+}
+
+impl From<&Config> for Searched {
+    fn from(config: &Config) -> Self {
+        let not = config.profiles.keys().filter(|profile| !config.for_profile(profile).locked_search).cloned();
+        Self { offered: config.secret_service, not: not.collect() }
+    }
+}
+
+impl Searched {
+    fn is(&self, profile: &ProfileName) -> bool {
+        self.offered && !self.not.contains(profile)
+    }
+}
 
 /// What a worker has done.
 enum Done {
@@ -64,6 +86,9 @@ pub struct Actor {
     outbox: Outbox,
     name: OwnedUniqueName,
     units: Option<Units>,
+    // Where applications hear of changes, while they are served.
+    announcements: Option<Arc<Announcements>>,
+    searched: Searched,
 }
 
 impl Actor {
@@ -94,6 +119,8 @@ impl Actor {
             outbox,
             name,
             units: None,
+            announcements: None,
+            searched: Searched::default(),
         })
     }
 
@@ -147,6 +174,7 @@ impl Actor {
             Command::Edit(profile, edit, waiter) => self.edit(profile, edit, waiter),
             Command::Attempt(from, attempt) => self.attempt(from, attempt),
             Command::Configure(config) => self.configure(&config),
+            Command::AnnounceTo(announcements) => self.announcements = announcements,
             Command::Prove(waiter) => answer(waiter, Ok(())),
             #[cfg(debug_assertions)]
             Command::Wedge => {}
@@ -156,6 +184,12 @@ impl Actor {
     fn configure(&mut self, config: &Config) {
         // It was checked when it was read.
         self.work_factor = WorkFactor::try_from(config.work_factor).unwrap_or_default();
+        self.searched = Searched::from(config);
+        for profile in self.state.profiles().filter(|profile| !self.searched.is(profile)) {
+            if let Err(cause) = self.store.forget_search(profile) {
+                tracing::warn!(%profile, %cause, "{cause}");
+            }
+        }
         self.configure_locking(config);
     }
 
@@ -300,6 +334,9 @@ impl Actor {
         match signals::messages(&self.name, &change) {
             Ok(messages) => messages.into_iter().for_each(|message| self.outbox.send(message)),
             Err(cause) => tracing::error!(%cause, "a change could not be announced"),
+        }
+        if let Some(announcements) = &self.announcements {
+            announcements.vaults(&change.snapshot, &change.vaults);
         }
         change.vaults.iter().for_each(journal::changed);
         true

@@ -10,7 +10,10 @@ use tokio::{
 };
 use vault_store::{Change as Edit, OpenVault};
 
-use crate::{attempts::ConnectionId, autolock::Event, reader::Reader, state::Snapshot, work::Wish};
+use crate::{
+    attempts::ConnectionId, autolock::Event, reader::Reader, secret_service::announcements::Announcements,
+    state::Snapshot, work::Wish,
+};
 
 /// Where an answer is wanted.
 pub type Waiter<T> = oneshot::Sender<Result<T, Error>>;
@@ -43,6 +46,8 @@ pub enum Command {
     Edit(ProfileName, Edit, Waiter<()>),
     /// Something that takes a passphrase.
     Attempt(ConnectionId, Attempt),
+    /// Where the Secret Service announces changes.
+    AnnounceTo(Option<Arc<Announcements>>),
     /// Other settings for what begins from now on.
     Configure(Box<Config>),
     /// Tells when this is obeyed: a proof of life.
@@ -183,6 +188,13 @@ impl Handle {
     #[cfg(debug_assertions)]
     pub fn wedge(&self) {
         let _ = self.commands.try_send(Command::Wedge);
+    }
+
+    /// Has item and vault changes announced there, or nowhere.
+    pub fn announce_to(&self, announcements: Option<Arc<Announcements>>) {
+        let commands = self.commands.clone();
+        // Fails only while the daemon ends.
+        tokio::spawn(async move { commands.send(Command::AnnounceTo(announcements)).await });
     }
 
     /// Applies other settings to what begins from now on.

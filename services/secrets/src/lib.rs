@@ -16,6 +16,7 @@ pub mod logind;
 pub mod reader;
 pub mod runtime_folder;
 pub mod screen_saver;
+pub mod secret_service;
 pub mod signals;
 pub mod state;
 pub mod units;

@@ -28,6 +28,7 @@ use daemon_secrets::{
     journal,
     listening::Listening,
     runtime_folder::RuntimeFolder,
+    secret_service::provider::Provider,
     state::{Snapshot, State, Trouble},
     units::Units,
 };
@@ -75,7 +76,8 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     })
     .await?;
     let name = connection.unique_name().cloned().ok_or(bus::BusError::Lost)?;
-    let actor = Actor::new(state, Arc::new(store), inbox, Outbox::new(connection.clone()), name)?;
+    let outbox = Outbox::new(connection.clone());
+    let actor = Actor::new(state, Arc::new(store), inbox, outbox.clone(), name.clone())?;
     tokio::spawn(actor.with_units(units).run());
     let private = listener.serve(
         ObjectPath::from_static_str_unchecked(vault::PATH),
@@ -85,6 +87,8 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     handle.configure(&configuration.current().config);
     let listening = Listening::start(connection.clone(), handle.clone(), &configuration.current().config);
     let (asked, configured, ticked) = (handle.clone(), handle.clone(), listening.clone());
+    let provider = Provider { vaults: handle.clone(), own: connection.clone(), says: (outbox, name) };
+    let offered = provider.start(configuration.current().config.clone());
     #[cfg(debug_assertions)]
     {
         let handle = handle.clone();
@@ -103,6 +107,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         on_configuration: Box::new(move |configuration| {
             configured.configure(&configuration.config);
             listening.configure(&configuration.config);
+            offered.send_replace(configuration.config.clone());
         }),
         state: handle.snapshots(),
         status: Snapshot::line,

@@ -46,14 +46,36 @@ pub struct Attempted {
     pub exists: Option<bool>,
 }
 
+/// How wishes are fulfilled.
+#[derive(Clone, Copy)]
+pub struct Settings {
+    /// Of new passphrases.
+    pub work_factor: WorkFactor,
+    /// Whether the vault's items are to be found while it is locked.
+    pub searched: bool,
+}
+
 /// Fulfils `wish`.
-pub fn grant(store: Arc<Store>, work_factor: WorkFactor, profile: ProfileName, wish: Wish) -> JoinHandle<Attempted> {
+pub fn grant(store: Arc<Store>, settings: Settings, profile: ProfileName, wish: Wish) -> JoinHandle<Attempted> {
+    let Settings { work_factor, searched } = settings;
+    // What is found of a locked vault is never worth the vault itself.
+    let make_searched = move |store: &Store, vault: &mut OpenVault| {
+        if searched && let Err(cause) = store.make_searched(vault, true) {
+            tracing::warn!(profile = %vault.profile(), %cause, "{cause}");
+        }
+    };
     work(move || {
         let granted = match &wish {
             Wish::Create(passphrase) => store.create(&profile, passphrase, work_factor).map(|()| Granted::Created),
-            Wish::Unlock(passphrase) => store.unlock(&profile, passphrase).map(Granted::Unlocked),
+            Wish::Unlock(passphrase) => store.unlock(&profile, passphrase).map(|mut vault| {
+                make_searched(&store, &mut vault);
+                Granted::Unlocked(vault)
+            }),
             Wish::ChangePassphrase { old, new } => {
-                store.change_passphrase(&profile, old, new, work_factor).map(Granted::Rekeyed)
+                store.change_passphrase(&profile, old, new, work_factor).map(|mut rekeyed| {
+                    make_searched(&store, rekeyed.vault());
+                    Granted::Rekeyed(rekeyed)
+                })
             }
             Wish::Delete(passphrase) => store.delete(&profile, passphrase).map(|()| Granted::Deleted),
         };

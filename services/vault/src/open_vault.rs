@@ -72,12 +72,19 @@ impl OpenVault {
 
     /// Follows a change of passphrase that the disk has: another key, and what was found on the disk then.
     pub fn rekey(&mut self, rekeyed: Rekeyed) {
-        *self = Self { searched: self.searched, ..*rekeyed.0 };
+        *self = *rekeyed.0;
     }
 
     pub(crate) fn followed(&mut self, written: Written) {
         self.content.generation = self.content.generation.saturating_add(1);
         self.stamp = written.stamp;
+    }
+}
+
+impl Rekeyed {
+    /// The vault as it is with its new key.
+    pub fn vault(&mut self) -> &mut OpenVault {
+        &mut self.0
     }
 }
 

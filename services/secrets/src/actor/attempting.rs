@@ -11,7 +11,7 @@ use crate::{
     attempts::{ConnectionId, TooMany},
     handle::{Attempt, Waiter},
     state,
-    work::{self, Attempted, Granted, Wish},
+    work::{self, Attempted, Granted, Settings, Wish},
 };
 
 /// A wrong passphrase is answered no sooner than this after the call.
@@ -81,7 +81,8 @@ impl Actor {
 
     fn try_now(&mut self, Attempt { profile, wish, waiter, since }: Attempt) {
         self.holds.take(&profile);
-        let work = work::grant(Arc::clone(&self.store), self.work_factor, profile.clone(), wish);
+        let settings = Settings { work_factor: self.work_factor, searched: self.searched.is(&profile) };
+        let work = work::grant(Arc::clone(&self.store), settings, profile.clone(), wish);
         self.trying = Some(Trying { profile, waiter, since, overruled: false });
         let done = self.done.0.clone();
         tokio::spawn(async move {

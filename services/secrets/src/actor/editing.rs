@@ -9,6 +9,7 @@ use vault_store::{Change as Edit, OpenVault};
 use super::{Actor, Done, answer};
 use crate::{
     handle::Waiter,
+    secret_service::paths::Collection,
     state::Reason,
     work::{self, Stored},
 };
@@ -53,7 +54,14 @@ impl Actor {
     pub(super) fn edited(&mut self, profile: &ProfileName, stored: Stored) {
         let outcome = match stored {
             Stored::Written(edit, written) => {
-                self.with_open(profile, |vault| vault.apply(edit, *written));
+                let mut effect = None;
+                self.with_open(profile, |vault| {
+                    effect = vault.content().effect(&edit);
+                    vault.apply(edit, *written);
+                });
+                if let (Some(announcements), Some((id, effect))) = (&self.announcements, effect) {
+                    announcements.item(&Collection::Profile(profile.clone()), id, effect);
+                }
                 let healed = self.state.set_trouble(profile, None);
                 self.announce(healed);
                 Ok(())

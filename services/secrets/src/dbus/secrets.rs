@@ -99,6 +99,9 @@ impl Secrets {
     }
 
     #[zbus(signal)]
+    async fn locked_item_requested(emitter: &SignalEmitter<'_>, profile: &str, connection: &str) -> zbus::Result<()>;
+
+    #[zbus(signal)]
     async fn vault_changed(
         emitter: &SignalEmitter<'_>,
         profile: &str,
