@@ -26,6 +26,8 @@ override PREFIX := $(abspath $(patsubst ~/%,$(HOME)/%,$(PREFIX)))
 root := $(DESTDIR)$(PREFIX)
 
 programs := sesame daemon-profile daemon-secrets
+# Run by the bus alone, never by people.
+helpers := sesame-prompter
 services := $(patsubst systemd-user/%.in,%,$(wildcard systemd-user/org.*.service.in))
 units := $(patsubst systemd-user/%.in,%,$(wildcard systemd-user/open-sesame*.service.in)) \
 	$(notdir $(wildcard systemd-user/*.target))
@@ -60,7 +62,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 build:
-	$(CARGO) build --locked --profile $(PROFILE) $(programs:%=-p %) --bins --example manual
+	$(CARGO) build --locked --profile $(PROFILE) $(programs:%=-p %) $(helpers:%=-p %) --bins --example manual
 
 demo:
 	@tests/check-deps demo
@@ -131,6 +133,8 @@ fuzz:
 install: build
 	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)/man1 $(man)/man5
 	install -m 755 $(programs:%=$(BUILT)/%) $(bin)
+	install -d $(libexec)
+	install -m 755 $(helpers:%=$(BUILT)/%) $(libexec)
 	$(call fill,$(services),$(service))
 	$(call fill,$(filter %.service,$(units)),$(unit))
 	install -m 644 $(addprefix systemd-user/,$(filter %.target,$(units))) $(unit)
@@ -141,7 +145,7 @@ ifneq ($(catalog),)
 	[ -n "$(DESTDIR)" ] || ! command -v journalctl >/dev/null || journalctl --update-catalog
 endif
 ifneq ($(wide),)
-	install -d $(libexec) $(system)
+	install -d $(system)
 	$(call fill,sesame-pam-unlock,$(libexec),pam)
 	chmod 755 $(libexec)/sesame-pam-unlock
 	$(call fill,open-sesame-unlock-user@.service,$(system),systemd-system)
@@ -152,7 +156,7 @@ endif
 	$(BUILT)/examples/manual $(man)
 
 uninstall:
-	rm -f $(programs:%=$(bin)/%) $(services:%=$(service)/%) $(units:%=$(unit)/%) $(interfaces:%=$(interface)/%)
+	rm -f $(programs:%=$(bin)/%) $(helpers:%=$(libexec)/%) $(services:%=$(service)/%) $(units:%=$(unit)/%) $(interfaces:%=$(interface)/%)
 ifneq ($(catalog),)
 	rm -f $(catalog)/open-sesame.catalog
 	[ -n "$(DESTDIR)" ] || ! command -v journalctl >/dev/null || journalctl --update-catalog

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use dbus_interfaces::{events, profile, secrets};
+use dbus_interfaces::{events, profile, prompter, secrets};
 use session_tests::{home::Home, needs::Need, program, scenarios, session::Session, suite::Suite};
 
 pub fn add(suite: &mut Suite) {
@@ -77,6 +77,7 @@ async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session
         "bin/sesame",
         "bin/daemon-profile",
         "bin/daemon-secrets",
+        "libexec/open-sesame/sesame-prompter",
         "share/dbus-1/services/org.opensesame.Profile.service",
         "share/dbus-1/services/org.opensesame.Secrets.service",
         "lib/systemd/user/open-sesame-profile.service",
@@ -85,6 +86,7 @@ async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session
         "lib/systemd/user/open-sesame-unlocked@.target",
         "lib/systemd/user/open-sesame-unlock@.service",
         "share/dbus-1/interfaces/org.opensesame.Daemon.xml",
+        "share/dbus-1/interfaces/org.opensesame.Prompter.xml",
         "share/dbus-1/interfaces/org.opensesame.Profile.xml",
         "share/dbus-1/interfaces/org.opensesame.Secrets.xml",
         "share/dbus-1/interfaces/org.opensesame.Vault.xml",
@@ -108,6 +110,16 @@ async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session
         let text = fs::read_to_string(prefix.join(format!("lib/systemd/user/{unit}.service"))).unwrap();
         assert!(text.contains(&format!("ExecStart=/opt/sesame/bin/{daemon}\n")), "{text}");
         assert!(text.contains(&format!("BusName={name}\n")) && !text.contains("@bindir@"), "{text}");
+    }
+    let helper = "/opt/sesame/libexec/open-sesame/sesame-prompter";
+    for (place, line) in [
+        (format!("share/dbus-1/services/{}.service", prompter::NAME), format!("Exec={helper}")),
+        (format!("share/dbus-1/services/{}.service", prompter::NAME), format!("Name={}", prompter::NAME)),
+        ("lib/systemd/user/open-sesame-prompter.service".into(), format!("ExecStart={helper}")),
+        ("lib/systemd/user/open-sesame-prompter.service".into(), format!("BusName={}", prompter::NAME)),
+    ] {
+        let text = fs::read_to_string(prefix.join(place)).unwrap();
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
     make("uninstall", &[("DESTDIR", image), ("PREFIX", "/opt/sesame")]);
     assert_eq!(every_file(&folder), BTreeSet::new());

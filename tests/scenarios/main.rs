@@ -17,6 +17,7 @@ mod killed;
 mod lifecycle;
 mod notified;
 mod private;
+mod prompts;
 mod published;
 mod secrecy;
 mod secret_service;
@@ -31,7 +32,7 @@ use session_tests::{program, suite::Suite};
 
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
-    for name in ["sesame", "daemon-profile", "daemon-secrets"] {
+    for name in ["sesame", "daemon-profile", "daemon-secrets", "sesame-prompter"] {
         if !program(name).is_file() && !arguments.list {
             eprintln!("{} is missing; run: cargo build --workspace", program(name).display());
             return ExitCode::FAILURE;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     lifecycle::add(&mut suite);
     notified::add(&mut suite);
     private::add(&mut suite);
+    prompts::add(&mut suite);
     published::add(&mut suite);
     secrecy::add(&mut suite);
     secret_service::add(&mut suite);

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use dbus_interfaces::{profile, secrets, vault::VaultProxy};
+use dbus_interfaces::{profile, prompter, secrets, vault::VaultProxy};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{Pid, PidfdFlags, pidfd_open},
@@ -63,6 +63,11 @@ impl Session {
     /// Starts daemon-secrets and waits until it owns its name.
     pub async fn secrets(&self) -> Process {
         self.daemon("daemon-secrets", secrets::NAME).await
+    }
+
+    /// Starts the prompter by hand and waits until it owns its name. It ends when it is asked nothing.
+    pub async fn prompter(&self) -> Process {
+        self.daemon("sesame-prompter", prompter::NAME).await
     }
 
     /// Starts both, and waits until the hub has its first report.
@@ -178,7 +183,7 @@ impl Session {
         let client = self.client().await;
         let bus = fdo::DBusProxy::new(&client.connection).await.expect("a proxy of the bus");
         let mut daemons = Vec::new();
-        for name in [profile::NAME, secrets::NAME] {
+        for name in [profile::NAME, secrets::NAME, prompter::NAME] {
             if let Ok(pid) = bus.get_connection_unix_process_id(name.try_into().expect("a bus name")).await {
                 let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
                 daemons.push(pidfd_open(pid, PidfdFlags::empty()).expect("a pidfd of a daemon"));
@@ -195,7 +200,9 @@ impl Session {
     /// Writes the activation files that `make install` would install, for the programs beside the tests.
     /// A test that has used them closes with [`Session::end`].
     pub fn install_activation_files(&self) {
-        for (name, daemon) in [(profile::NAME, "daemon-profile"), (secrets::NAME, "daemon-secrets")] {
+        let all =
+            [(profile::NAME, "daemon-profile"), (secrets::NAME, "daemon-secrets"), (prompter::NAME, "sesame-prompter")];
+        for (name, daemon) in all {
             let exec = program(daemon);
             let text = format!("[D-BUS Service]\nName={name}\nExec={}\n", exec.display());
             self.home.write(&format!("data/dbus-1/services/{name}.service"), text);

@@ -54,12 +54,31 @@ impl What {
 #[derive(Default)]
 pub struct Asking {
     // `std` mutex: never held across an await; the critical section is a look-up.
-    asked: Mutex<HashMap<Question, watch::Sender<Option<bool>>>>,
+    asked: Mutex<Asked>,
+}
+
+#[derive(Default)]
+struct Asked {
+    open: HashMap<Question, watch::Sender<Option<bool>>>,
+    // Numbers are never used again.
+    last: u64,
 }
 
 impl Asking {
-    fn asked(&self) -> MutexGuard<'_, HashMap<Question, watch::Sender<Option<bool>>>> {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends when nobody waits for the answer any more. Nobody can from then on: who asks the same asks anew.
+    async fn nobody_waits(&self, question: &Question, answer: &watch::Sender<Option<bool>>) {
+        loop {
+            answer.closed().await;
+            let mut asked = self.asked();
+            if answer.receiver_count() == 0 {
+                asked.open.remove(question);
+                return;
+            }
+        }
     }
 }
 
@@ -67,12 +86,14 @@ impl Asking {
 pub async fn ask(desk: &Arc<Desk>, question: Question, who: String, window: String) -> bool {
     let mut answer = {
         let mut asked = desk.asking.asked();
-        match asked.get(&question) {
+        match asked.open.get(&question) {
             Some(answer) => answer.subscribe(),
             None => {
                 let (answer, wanted) = watch::channel(None);
-                asked.insert(question.clone(), answer.clone());
-                tokio::spawn(put(Arc::clone(desk), question, who, window, answer));
+                asked.open.insert(question.clone(), answer.clone());
+                asked.last += 1;
+                let asker = Asker { number: asked.last, who, window };
+                tokio::spawn(put(Arc::clone(desk), question, asker, answer));
                 wanted
             }
         }
@@ -81,35 +102,49 @@ pub async fn ask(desk: &Arc<Desk>, question: Question, who: String, window: Stri
     answer.wait_for(Option::is_some).await.ok().and_then(|answer| *answer).unwrap_or(false)
 }
 
-async fn put(desk: Arc<Desk>, question: Question, who: String, window: String, answer: watch::Sender<Option<bool>>) {
+/// Who asks, by the number of the question.
+struct Asker {
+    number: u64,
+    who: String,
+    window: String,
+}
+
+async fn put(desk: Arc<Desk>, question: Question, asker: Asker, answer: watch::Sender<Option<bool>>) {
     let Question { what, profile } = &question;
     let asked = tokio::select! {
-        done = prompted(&desk.connection, &question, &who, &window) => Some(done),
+        done = prompted(&desk.connection, &question, &asker) => Some(done),
         // Unlocked by somebody else meanwhile.
         () = desk.served(profile), if *what == What::Unlock => None,
-        () = answer.closed() => None,
+        () = desk.asking.nobody_waits(&question, &answer) => {
+            cancel(&desk.connection, asker.number).await;
+            return;
+        }
         () = tokio::time::sleep(PATIENCE) => None,
     };
-    if asked.is_none() {
-        let body = (what.as_str(), profile.as_str());
-        let _ = timeout(CANCEL, call(&desk.connection, "Cancel", &body)).await;
-    }
     let done = match what {
         What::Unlock => desk.seen().vaults.get(profile.as_str()).is_some_and(|row| row.active),
         What::Create | What::Delete => asked.unwrap_or(false),
     };
-    desk.asking.asked().remove(&question);
+    desk.asking.asked().open.remove(&question);
     answer.send_replace(Some(done));
+    if asked.is_none() {
+        cancel(&desk.connection, asker.number).await;
+    }
+}
+
+/// Takes a question back: its dialogue closes.
+async fn cancel(connection: &Connection, number: u64) {
+    let _ = timeout(CANCEL, call(connection, "Cancel", &number)).await;
 }
 
 /// Whether the prompter says that it is done. No prompter, or one that dies, is no.
-async fn prompted(connection: &Connection, question: &Question, who: &str, window: &str) -> bool {
+async fn prompted(connection: &Connection, question: &Question, asker: &Asker) -> bool {
     let (bus, path) = (daemon_runtime::bus::DRIVER, daemon_runtime::bus::DRIVER_PATH);
     let start = connection.call_method(Some(bus), path, Some(bus), "StartServiceByName", &(prompter::NAME, 0_u32));
     match timeout(START, start).await {
         Ok(Ok(_)) => {}
         Ok(Err(cause)) => {
-            tracing::warn!(%cause, "nobody can be asked for a passphrase: the prompter cannot be started");
+            tracing::warn!(%cause, "nobody can be asked for a passphrase: the prompter cannot be started: {cause}");
             return false;
         }
         Err(_) => {
@@ -117,7 +152,8 @@ async fn prompted(connection: &Connection, question: &Question, who: &str, windo
             return false;
         }
     }
-    let body = (question.what.as_str(), question.profile.as_str(), who, window);
+    let (what, profile) = (question.what.as_str(), question.profile.as_str());
+    let body = (asker.number, what, profile, asker.who.as_str(), asker.window.as_str());
     let answer = call(connection, "Ask", &body).await;
     answer.is_ok_and(|answer| answer.body().deserialize().unwrap_or(false))
 }
