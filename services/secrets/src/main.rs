@@ -60,12 +60,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     let _taken = RuntimeFolder::take(&folder)?;
     let units = Units::begin(&folder, &process.id)?;
     let store = Store::open(&places::vaults_folder()?)?;
-    let found = store.list()?.into_iter().map(|(profile, flaw)| {
-        let trouble = flaw.map(|flaw| Trouble::Corrupt(flaw.to_string()));
-        trouble.iter().for_each(|trouble| journal::trouble(&profile, trouble));
-        (profile, trouble)
-    });
-    let state = State::new(found, process.started_usec);
+    let state = found(&store, process.started_usec)?;
     let (handle, inbox) = handle::channel(state.snapshot());
     let permits = Permits::default();
 
@@ -118,6 +113,16 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     };
     lock_before_the_end(&handle).await;
     end
+}
+
+/// What there is at the start: every vault locked, and what is wrong with those that are damaged.
+fn found(store: &Store, now_usec: u64) -> Result<State, Failure> {
+    let found = store.list()?.into_iter().map(|(profile, flaw)| {
+        let trouble = flaw.map(|flaw| Trouble::Corrupt(flaw.to_string()));
+        trouble.iter().for_each(|trouble| journal::trouble(&profile, trouble));
+        (profile, trouble)
+    });
+    Ok(State::new(found, now_usec))
 }
 
 /// Every connection's object: whose calls they are is told by the connection, and by the process behind it.
