@@ -29,6 +29,8 @@ pub async fn carry_out(question: &Question, passphrase: &SecretSlice<u8>) -> Res
         },
     };
     done.map_err(|error| match error {
+        // Its own text names files, and is longer than a dialogue is wide.
+        Error::WrongPassphrase(_) => "That is not the passphrase of this vault.".into(),
         Error::ZBus(cause) => format!("daemon-secrets does not answer: {cause}"),
         error => sentence(&error),
     })
