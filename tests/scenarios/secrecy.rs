@@ -3,6 +3,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    os::unix::net::UnixStream,
     path::Path,
     sync::{
         Arc,
@@ -32,6 +34,7 @@ pub fn add(suite: &mut Suite) {
         a_locked_daemon_with_200_items_has_forgotten_all_3_times,
         a_locked_daemon_with_10000_items_has_forgotten_all_3_times,
         sesame_forgets_what_it_was_given_before_it_ends,
+        an_answer_that_nobody_takes_is_gone_with_the_lock,
     );
 }
 
@@ -173,8 +176,12 @@ impl Marked {
 
 /// Authenticates, sends all of `message` but its end, and leaves.
 fn half_a_message(session: &Session, message: &[u8]) {
-    use std::io::{Read, Write};
-    let mut stream = std::os::unix::net::UnixStream::connect(session.home.private_socket()).unwrap();
+    authenticated(session).write_all(&message[..message.len() - 8]).unwrap();
+}
+
+/// A connection to the private socket on which D-Bus messages may follow.
+fn authenticated(session: &Session) -> UnixStream {
+    let mut stream = UnixStream::connect(session.home.private_socket()).unwrap();
     stream.set_read_timeout(Some(session_tests::DEADLINE)).unwrap();
     stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n").unwrap();
     let mut answers: Vec<u8> = Vec::new();
@@ -184,7 +191,7 @@ fn half_a_message(session: &Session, message: &[u8]) {
         assert!(read > 0, "turned away: {answers:?}");
         answers.extend(&some[..read]);
     }
-    stream.write_all(&message[..message.len() - 8]).unwrap();
+    stream
 }
 
 async fn a_locked_daemon_with_200_items_has_forgotten_all_3_times(session: Session) {
@@ -240,6 +247,36 @@ async fn forgets(session: Session, items: usize, reads: usize, per_write: usize)
     watch.end();
     let logs = session.home.logs();
     assert!([&used.text, &used.passphrase, &other.text, &other.passphrase].iter().all(|text| !logs.contains(*text)));
+}
+
+/// More than a socket holds, asked for by callers that read no further than the first byte.
+async fn an_answer_that_nobody_takes_is_gone_with_the_lock(session: Session) {
+    let daemons = session.daemons().await;
+    let used = Marked::create(&session, "personal", 20).await;
+    let vault = session.vault().await;
+    used.unlock(&vault).await;
+    let big = used.text.repeat(21_800);
+    vault.set_secret("personal", "big", big.as_bytes()).await.unwrap();
+    let call = zbus::Message::method_call(dbus_interfaces::vault::PATH, "GetSecret");
+    let call = call.interface(dbus_interfaces::vault::INTERFACE).build(&("personal", "big")).unwrap();
+    let unread: Vec<UnixStream> = [1, 8]
+        .into_iter()
+        .map(|calls| {
+            let mut stream = authenticated(&session);
+            stream.write_all(&call.data().to_vec().repeat(calls)).unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            stream
+        })
+        .collect();
+    let secrets = session.client().await.secrets().await;
+    secrets.lock("personal").await.unwrap();
+    let locked = Core::of(&session.home, daemons.secrets.pid()).await;
+    let found = locked.holds(used.all());
+    assert!(found.is_empty(), "{found:#?}");
+    drop(unread);
+    // Who reads is not troubled.
+    used.unlock(&vault).await;
+    assert_eq!(vault.get_secret("personal", "big").await.unwrap(), big.as_bytes());
 }
 
 async fn sesame_forgets_what_it_was_given_before_it_ends(session: Session) {

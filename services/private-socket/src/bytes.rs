@@ -33,6 +33,17 @@ pub async fn read_exact(stream: &UnixStream, mut buffer: &mut [u8]) -> io::Resul
     Ok(())
 }
 
+/// Writes what the socket takes at once, which may be nothing.
+///
+/// # Errors
+/// What the system says.
+pub fn write_some(stream: &UnixStream, bytes: &[u8]) -> io::Result<usize> {
+    match stream.try_write(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        done => done,
+    }
+}
+
 /// Writes all of the bytes.
 ///
 /// # Errors

@@ -19,7 +19,9 @@ use zbus::{
 };
 
 use crate::{
-    Peer, bytes,
+    Peer,
+    answers::Answers,
+    bytes,
     calls::Calls,
     halves::{Reader, Writer},
     handshake::{self, HandshakeError},
@@ -47,12 +49,14 @@ pub struct Connection {
     stream: Arc<UnixStream>,
     peer: Peer,
     half_open: Arc<AtomicBool>,
+    answers: Answers,
 }
 
 impl Connection {
-    /// Takes an accepted stream; `half_open` becomes false once the peer is authenticated.
-    pub fn new(stream: UnixStream, peer: Peer, half_open: Arc<AtomicBool>) -> Self {
-        Self { stream: Arc::new(stream), peer, half_open }
+    /// Takes an accepted stream; `half_open` becomes false once the peer is authenticated. What
+    /// waits for the peer is among `answers`.
+    pub fn new(stream: UnixStream, peer: Peer, half_open: Arc<AtomicBool>, answers: Answers) -> Self {
+        Self { stream: Arc::new(stream), peer, half_open, answers }
     }
 
     /// Serves what `interface` makes for the peer at `path`, until the connection ends.
@@ -69,7 +73,7 @@ impl Connection {
         self.half_open.store(false, Ordering::Relaxed);
         let calls = Arc::new(Calls::default());
         let reader: Box<dyn ReadHalf> = Box::new(Reader::new(self.stream.clone(), calls.clone(), self.peer));
-        let writer: Box<dyn WriteHalf> = Box::new(Writer::new(&self.stream, calls));
+        let writer: Box<dyn WriteHalf> = Box::new(Writer::new(&self.stream, calls, self.answers.clone()));
         let connection = Builder::authenticated_socket(Split::new(reader, writer), guid)
             .p2p()
             .serve_at(path, interface(self.peer))

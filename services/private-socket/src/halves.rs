@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     net::UnixStream,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tracing::debug;
 use zbus::{
@@ -20,13 +20,18 @@ use zbus::{
 };
 
 use crate::{
-    Peer, bytes,
+    Peer,
+    answers::Answers,
+    bytes,
     calls::{Calls, Wanted},
     header::{self, HEADER},
 };
 
 /// The most time between a message's first byte and its last: half a message must not hold its buffer for ever.
 const MAX_MESSAGE_TIME: Duration = Duration::from_secs(5);
+
+/// The most time that an answer may wait for its caller to take it. A lock waits for no such caller.
+const MAX_ANSWER_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
 /// Reads calls, and nothing else.
 #[derive(Debug)]
@@ -101,19 +106,25 @@ pub struct Writer {
     /// Weak, since zbus keeps this half as long as any call runs: the descriptor is to end with the connection.
     stream: Weak<UnixStream>,
     calls: Arc<Calls>,
+    answers: Answers,
 }
 
 impl Writer {
-    /// The writing half of a peer's connection.
-    pub fn new(stream: &Arc<UnixStream>, calls: Arc<Calls>) -> Self {
-        Self { stream: Arc::downgrade(stream), calls }
+    /// The writing half of a peer's connection; what waits there for its peer is among `answers`.
+    pub fn new(stream: &Arc<UnixStream>, calls: Arc<Calls>, answers: Answers) -> Self {
+        Self { stream: Arc::downgrade(stream), calls, answers }
     }
 
     async fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let stream = self.stream.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
         // A message sent in part, because the call that sent it was dropped, leaves the peer waiting for the rest.
         let whole = EndUnlessWhole(Some(&stream));
-        bytes::write_all(&stream, bytes).await?;
+        let written = bytes::write_some(&stream, bytes)?;
+        if written < bytes.len() {
+            let _under_way = self.answers.begin(&stream);
+            let rest = bytes.get(written..).unwrap_or_default();
+            timeout(MAX_ANSWER_TIME, bytes::write_all(&stream, rest)).await??;
+        }
         whole.done();
         Ok(())
     }
@@ -159,10 +170,8 @@ impl Drop for EndUnlessWhole<'_> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
-    use tokio::time::timeout;
-
     use super::*;
+    use futures_util::FutureExt;
 
     const PEER: Peer = Peer { pid: 1, uid: 1 };
 
@@ -189,10 +198,23 @@ mod tests {
     async fn an_answer_dropped_halfway_ends_the_connection() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let ours = Arc::new(ours);
-        let mut writer = Writer::new(&ours, Arc::default());
+        let mut writer = Writer::new(&ours, Arc::default(), Answers::default());
         assert!(writer.send_message(&call(10 << 20)).now_or_never().is_none(), "more than a socket takes");
         let mut sent = vec![0; 11 << 20];
         let read = timeout(MAX_MESSAGE_TIME, bytes::read_exact(&theirs, &mut sent)).await.unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_taken_ends_the_connection() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let ours = Arc::new(ours);
+        let mut writer = Writer::new(&ours, Arc::default(), Answers::default());
+        let large = call(10 << 20);
+        let sent = timeout(MAX_ANSWER_TIME * 20, writer.send_message(&large)).await;
+        assert!(sent.expect("it does not wait for ever").is_err());
+        let mut all = vec![0; 11 << 20];
+        let read = timeout(MAX_MESSAGE_TIME, bytes::read_exact(&theirs, &mut all)).await.unwrap();
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
@@ -201,7 +223,7 @@ mod tests {
     async fn the_writer_alone_keeps_no_descriptor() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let ours = Arc::new(ours);
-        let mut writer = Writer::new(&ours, Arc::default());
+        let mut writer = Writer::new(&ours, Arc::default(), Answers::default());
         drop(ours);
         let read = timeout(MAX_MESSAGE_TIME, bytes::read(&theirs, &mut [0])).await.unwrap();
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);

@@ -2,6 +2,7 @@
 //! calls and connections (contract, section 2, rule 4), so that what crosses it never crosses the session bus.
 //! It serves whatever interface it is given, and knows nothing of vaults, nor of how long a call may wait.
 
+mod answers;
 mod bytes;
 mod calls;
 mod connection;
@@ -18,6 +19,7 @@ mod sasl;
 #[allow(clippy::unwrap_used, clippy::panic)]
 pub mod fuzzed;
 
+pub use answers::Answers;
 pub use limiter::Limiter;
 pub use listener::{BindError, Listener};
 

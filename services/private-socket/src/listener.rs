@@ -29,6 +29,7 @@ use zbus::{Guid, ObjectPath, OwnedGuid, object_server::Interface};
 
 use crate::{
     Peer,
+    answers::Answers,
     connection::Connection,
     evict::{self, Candidate},
     limiter::Limiter,
@@ -61,6 +62,7 @@ pub struct Listener {
     socket: UnixListener,
     file: SocketFile,
     guid: OwnedGuid,
+    answers: Answers,
 }
 
 impl Listener {
@@ -78,7 +80,12 @@ impl Listener {
             Err(error) => return Err(refused(error)),
         }
         let (socket, file) = listen(path).map_err(refused)?;
-        Ok(Self { socket: socket.into(), file, guid: Guid::generate().into() })
+        Ok(Self { socket: socket.into(), file, guid: Guid::generate().into(), answers: Answers::default() })
+    }
+
+    /// The answers of all connections that wait for their peers.
+    pub fn answers(&self) -> Answers {
+        self.answers.clone()
     }
 
     /// Serves what `interface` makes for each peer at `path`, one connection a peer, for as long as the future is
@@ -110,7 +117,7 @@ impl Listener {
                     };
                     gate.make_room().await;
                     let half_open = Arc::new(AtomicBool::new(true));
-                    let connection = Connection::new(stream, peer, half_open.clone());
+                    let connection = Connection::new(stream, peer, half_open.clone(), self.answers.clone());
                     let (guid, path, interface) = (self.guid.clone(), path.clone(), interface.clone());
                     let task = tasks.spawn(async move {
                         if let Err(error) = connection.serve(guid, path, |peer| interface(peer)).await {

@@ -14,6 +14,7 @@ use std::{
 use daemon_config::Config;
 use daemon_runtime::{alarm::Alarm, clock, outbox::Outbox};
 use dbus_interfaces::{Error, ProfileName, SecretName};
+use private_socket::Answers;
 use tokio::sync::{mpsc, oneshot};
 use vault_store::{OpenVault, Store, WorkFactor};
 use zbus::names::OwnedUniqueName;
@@ -89,6 +90,7 @@ pub struct Actor {
     // Where applications hear of changes, while they are served.
     announcements: Option<Arc<Announcements>>,
     searched: Searched,
+    answers: Answers,
 }
 
 impl Actor {
@@ -121,12 +123,18 @@ impl Actor {
             units: None,
             announcements: None,
             searched: Searched::default(),
+            answers: Answers::default(),
         })
     }
 
     /// Has systemd know which vaults are active.
     pub fn with_units(self, units: Option<Units>) -> Self {
         Self { units, ..self }
+    }
+
+    /// Has no answer of the private socket outlive the lock of its vault.
+    pub fn with_answers(self, answers: Answers) -> Self {
+        Self { answers, ..self }
     }
 
     /// Runs until nobody can send commands any more.
@@ -298,10 +306,11 @@ impl Actor {
 
     fn wipe(&mut self, profile: ProfileName, vault: impl Send + 'static) {
         self.holds.take(&profile);
-        let (wiped, done) = (work::wipe(vault), self.done.0.clone());
+        let (wiped, answers, done) = (work::wipe(vault), self.answers.clone(), self.done.0.clone());
         tokio::spawn(async move {
             // A worker never panics: that would end the daemon.
             let _ = wiped.await;
+            answers.end().await;
             let _ = done.send(Done::Wiped(profile));
         });
     }

@@ -73,7 +73,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     let name = connection.unique_name().cloned().ok_or(bus::BusError::Lost)?;
     let outbox = Outbox::new(connection.clone());
     let actor = Actor::new(state, Arc::new(store), inbox, outbox.clone(), name.clone())?;
-    tokio::spawn(actor.with_units(units).run());
+    tokio::spawn(actor.with_units(units).with_answers(listener.answers()).run());
     let private = listener.serve(
         ObjectPath::from_static_str_unchecked(vault::PATH),
         private_interface(handle.clone(), permits),
