@@ -39,8 +39,15 @@ pub(super) fn look(secrets: Option<u32>, diagnosis: &mut Diagnosis) {
 fn findings(facts: &Facts) -> Option<Finding> {
     if !facts.controlled {
         let swap = if facts.swap { ", and its keys may be written to swap" } else { "" };
-        let sentence = format!("the memory controller is not delegated to you: its memory is not bounded{swap}");
-        let mend = format!("sudo systemctl set-property user@{}.service Delegate='pids memory'", facts.uid);
+        let sentence = format!(
+            "the memory controller is not delegated to you: its memory is not bounded{swap}; once it is, log in anew"
+        );
+        // Delegate= is none of the properties that `systemctl set-property` can set.
+        let folder = format!("/etc/systemd/system/user@{}.service.d", facts.uid);
+        let mend = format!(
+            "sudo mkdir -p {folder} && printf '[Service]\\nDelegate=pids memory\\n' | sudo tee {folder}/delegate.conf && \
+             sudo systemctl daemon-reload"
+        );
         return Some(finding("memory-not-delegated", Severity::Warning, "daemon-secrets", sentence, mend));
     }
     let swappable = facts.swap && facts.swap_max.as_deref().is_some_and(|limit| limit != "0");
