@@ -2,6 +2,7 @@
 //! a subject: `look` gathers facts, each with a deadline, and `findings` judges them without I/O. Nothing here starts a
 //! daemon or changes anything.
 
+mod applications;
 mod bus;
 mod config;
 mod daemons;
@@ -100,6 +101,7 @@ pub async fn diagnose(patience: std::time::Duration) -> Diagnosis {
             let running = daemons::look(&bus, patience, &mut diagnosis).await;
             units::look(&bus, patience, running.secrets, &mut diagnosis).await;
             memory::look(running.secrets, &mut diagnosis);
+            applications::look(&bus, patience, running.secrets, &mut diagnosis).await;
             running.vaults
         }
         Err(error) => {
