@@ -9,6 +9,7 @@
 #   make soak       MINUTES=30 of them on both buses at once, and under systemd (as root)
 #   make test-kills  KILLS (3000) of daemon-secrets and of a writer of its vaults, at random instants (an hour)
 #   make fuzz      SECONDS (60) of each fuzz target; TARGETS=name for one
+#   make bench      the release programs beside what would be used instead, in figures; QUICK=1 for a short look
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev)
 #   make uninstall  with the same PREFIX and DESTDIR
 
@@ -129,6 +130,13 @@ fuzz:
 	@tests/check-deps fuzz
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml -p fuzz --check
 	CARGO=$(CARGO) fuzz/run $(or $(SECONDS),60) $(TARGETS)
+
+# Figures only: nothing fails by time.
+bench:
+	@tests/check-deps test
+	$(CARGO) build --locked --release $(programs:%=-p %) --bins
+	$(CARGO) build --locked --release -p session-tests --example bench
+	$(TARGET)/release/examples/bench $(TARGET)/bench.json
 
 install: build
 	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)/man1 $(man)/man5
