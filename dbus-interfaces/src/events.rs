@@ -43,6 +43,9 @@ pub const SLEEP_NOT_DELAYED: &str = "69578916827e41e992f9aafac711b923";
 /// The machine was let asleep before every key was gone.
 pub const KEYS_KEPT_INTO_SLEEP: &str = "494f5a584dbc4b21b8a4c8883e860dfd";
 
+/// A unit that asked for a secret as a credential got nothing.
+pub const CREDENTIAL_REFUSED: &str = "6c05c78a969148158f0c67511da74cc8";
+
 /// The session bus is away, or does not answer anybody.
 pub const BUS_SILENT: &str = "a59bea65a6f044e89d9198c3942c9dc1";
 /// A daemon could not prove that it lives, and does not feed its watchdog.

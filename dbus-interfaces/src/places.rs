@@ -67,6 +67,11 @@ pub fn private_socket() -> Result<PathBuf, PlaceError> {
     Ok(runtime_folder()?.join("secrets.socket"))
 }
 
+/// `$XDG_RUNTIME_DIR/open-sesame/credentials`, a socket a profile: where systemd takes secrets for units.
+pub fn credentials_folder() -> Result<PathBuf, PlaceError> {
+    Ok(runtime_folder()?.join("credentials"))
+}
+
 /// The address of the session bus: `$DBUS_SESSION_BUS_ADDRESS`, else `$XDG_RUNTIME_DIR/bus`, else `/run/user/UID/bus`.
 pub fn session_bus() -> String {
     if let Some(address) = env::var("DBUS_SESSION_BUS_ADDRESS").ok().filter(|address| !address.is_empty()) {

@@ -11,6 +11,7 @@ use crate::{Scenario, scenarios};
 pub fn scenarios() -> Vec<Scenario> {
     scenarios!(&[Kind::DbusDaemon], &[];
         a_service_runs_with_its_secrets_while_the_vault_is_unlocked,
+        a_service_is_given_a_credential_while_the_vault_is_unlocked,
         the_prompt_names_what_is_unlocked,
         metrics_are_written_and_go_with_their_timer,
     )
@@ -46,6 +47,29 @@ async fn a_service_runs_with_its_secrets_while_the_vault_is_unlocked(session: Us
     })
     .await;
     session.sesame(&["lock"]).await.stdout_of_success();
+    session.until_property(UNIT, "ActiveState", "inactive").await;
+}
+
+async fn a_service_is_given_a_credential_while_the_vault_is_unlocked(session: UserSession) {
+    const UNIT: &str = "db-server.service";
+    install(&session, UNIT, include_str!("../../examples/systemd/db-server.service"));
+    program(&session, "db-server", "#!/bin/sh\ncat \"$1\" >\"$HOME/served\"\nexec sleep infinity\n");
+    session.start().await;
+    session.systemctl(&["daemon-reload"]).await;
+    session.systemctl(&["enable", UNIT]).await;
+    let refused = session.run(&["systemctl", "--user", "start", UNIT]).await;
+    assert_ne!(refused.code, 0, "it does not start while the vault is locked: {refused:?}");
+    // Its secret is there when the target starts it: the unlock alone would give it an empty one.
+    session.unlock("work").await;
+    let set = "printf of-the-server | ~/.local/bin/sesame secret set db-url -p work";
+    assert_eq!(session.run(&["sh", "-c", set]).await.code, 0);
+    session.systemctl(&["restart", UNIT]).await;
+    until("the credential", async || match std::fs::read_to_string(format!("{HOME}/served")) {
+        Ok(text) if text == "of-the-server" => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    session.sesame(&["lock", "-p", "work"]).await.stdout_of_success();
     session.until_property(UNIT, "ActiveState", "inactive").await;
 }
 

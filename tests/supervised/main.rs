@@ -6,6 +6,7 @@
 
 mod bus_away;
 mod crashed;
+mod credentials;
 mod doctor;
 mod examples;
 mod hung;
@@ -56,6 +57,7 @@ fn all() -> Vec<Scenario> {
     let subjects = [
         bus_away::scenarios(),
         crashed::scenarios(),
+        credentials::scenarios(),
         doctor::scenarios(),
         examples::scenarios(),
         hung::scenarios(),

@@ -1,11 +1,14 @@
-//! What the journal is told of the vaults: never a secret's name, nor who read it.
+//! What the journal is told of the vaults: never a secret's name, nor who read it, but of what a unit was refused.
 
 use std::{fmt, time::Instant};
 
-use dbus_interfaces::{ProfileName, events};
+use dbus_interfaces::{ProfileName, SecretName, events};
 use private_socket::Limiter;
 
-use crate::state::{Trouble, VaultChange};
+use crate::{
+    credentials::Refusal,
+    state::{Trouble, VaultChange},
+};
 
 /// A vault was locked, unlocked, activated, deactivated, created or deleted.
 pub fn changed(VaultChange { profile, locked, active, reason }: &VaultChange) {
@@ -34,6 +37,21 @@ pub fn sleep_is_not_delayed_longer() {
         message_id,
         "a worker still has a key after 5 s, and the machine is let asleep; the key goes when the worker is done"
     );
+}
+
+/// A unit was given nothing by a profile's socket, or perhaps not all. Who asked and for what, where that is known.
+pub fn credential_refused(profile: &ProfileName, asked: Option<(&str, &SecretName)>, why: &Refusal) {
+    let message_id = events::CREDENTIAL_REFUSED;
+    if let Some((unit, name)) = asked {
+        tracing::warn!(message_id, %profile, unit, "{unit} was refused the credential {name} of {profile}: {why}");
+    } else {
+        tracing::warn!(message_id, %profile, "somebody was refused a credential of {profile}: {why}");
+    }
+}
+
+/// A profile has no socket for units.
+pub fn no_credentials(profile: &ProfileName, cause: &std::io::Error) {
+    tracing::error!(%profile, "no unit can load a credential of {profile}: its socket cannot be made: {cause}");
 }
 
 /// What the journal was told of logind.

@@ -1,11 +1,12 @@
 //! daemon-secrets' parts. Rules: `state`, `attempts`, `holds`, `autolock`, `items`. Edges: `actor` (the one owner of
 //! the vaults) and `handle` (the way to it), `work` (what workers do), `alarm` (its timer), `signals`, `dbus`, `units`
 //! and `journal` (what is said and asked), `listening`, `logind` and `screen_saver` (what is heard), `reader` (who
-//! reads), `runtime_folder`.
+//! reads), `credentials` (secrets for units), `runtime_folder`.
 
 pub mod actor;
 pub mod attempts;
 pub mod autolock;
+pub mod credentials;
 pub mod dbus;
 pub mod handle;
 pub mod holds;

@@ -23,6 +23,7 @@ use daemon_runtime::{
 use daemon_secrets::{
     actor::Actor,
     attempts::ConnectionId,
+    credentials::Credentials,
     dbus::{secrets::Secrets, vault::Vault},
     handle::{self, Handle, Which},
     journal,
@@ -66,6 +67,8 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
 
     // It listens before it takes its name: whoever sees the name finds the socket.
     let listener = Listener::bind(&places::private_socket()?)?;
+    let credentials = Credentials::open(places::credentials_folder()?, handle.clone())
+        .map_err(|cause| Failure::new(format!("cannot make the folder of the sockets for units: {cause}")))?;
     let connection = bus::connect(&process, |builder| {
         builder.serve_at(secrets::PATH, Secrets::admitted(handle.clone(), permits.clone()))
     })
@@ -79,6 +82,8 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         private_interface(handle.clone(), permits),
         memory::trim,
     );
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(credentials.run());
     handle.configure(&configuration.current().config);
     let listening = Listening::start(connection.clone(), handle.clone(), &configuration.current().config);
     let (asked, configured, ticked) = (handle.clone(), handle.clone(), listening.clone());
@@ -111,6 +116,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         end = life.run() => end,
         failed = private => failed.map(|never| match never {}).map_err(Failure::from),
     };
+    tasks.shutdown().await;
     lock_before_the_end(&handle).await;
     end
 }

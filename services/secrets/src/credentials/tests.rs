@@ -1,0 +1,60 @@
+use std::{io::Read, os::linux::net::SocketAddrExt, os::unix::net::UnixStream as Client};
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+
+use super::*;
+use crate::{
+    handle::{self, Command},
+    state::State,
+};
+
+/// What a client is given that connects from the abstract address `from`, or from none.
+async fn given(socket: PathBuf, from: Option<&'static str>) -> Vec<u8> {
+    let asking = move || {
+        let client = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        if let Some(from) = from {
+            rustix::net::bind(&client, &SocketAddrUnix::new_abstract_name(from.as_bytes()).unwrap()).unwrap();
+        }
+        rustix::net::connect(&client, &SocketAddrUnix::new(&socket).unwrap()).unwrap();
+        let mut taken = Vec::new();
+        Client::from(client).read_to_end(&mut taken).unwrap();
+        taken
+    };
+    tokio::task::spawn_blocking(asking).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_unit_is_given_the_secret_it_names_and_nobody_else_anything() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("credentials");
+    fs::create_dir(&folder).unwrap();
+    // What a run that was killed leaves.
+    drop(StdListener::bind(folder.join("work")).unwrap());
+    drop(StdListener::bind(folder.join("gone")).unwrap());
+    let state = State::new([("work".parse().unwrap(), None)], 0);
+    let (vaults, mut inbox) = handle::channel(state.snapshot());
+    let owner = tokio::spawn(async move {
+        let mut readers = Vec::new();
+        while readers.len() < 2 {
+            let Some(Command::Get(wanted, waiter)) = inbox.commands.recv().await else { continue };
+            let missing = || dbus_interfaces::Error::NotFound("no such secret".into());
+            let value = (wanted.name.as_str() == "db-url").then(|| Box::from(*b"s3cret")).ok_or_else(missing);
+            assert!(waiter.send(value).is_ok());
+            readers.push(wanted.reader.unit);
+        }
+        readers
+    });
+    let credentials = Credentials::open(folder.clone(), vaults).unwrap();
+    let socket = folder.join("work");
+    assert!(!folder.join("gone").exists());
+    assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    for from in [None, Some("sesame-test/unit/mail.service/db-url")] {
+        assert_eq!(given(socket.clone(), from).await, b"", "{from:?}");
+    }
+    // Abstract names are the machine's: these are this test's own.
+    assert_eq!(given(socket.clone(), Some("5e5a3e7e57000001/unit/mail.service/db-url")).await, b"s3cret");
+    assert_eq!(given(socket.clone(), Some("5e5a3e7e57000002/unit/web.service/other")).await, b"");
+    assert_eq!(owner.await.unwrap(), ["mail.service", "web.service"]);
+    drop(credentials);
+    assert!(!socket.exists());
+}
