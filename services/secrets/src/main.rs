@@ -67,8 +67,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
 
     // It listens before it takes its name: whoever sees the name finds the socket.
     let listener = Listener::bind(&places::private_socket()?)?;
-    let credentials = Credentials::open(places::credentials_folder()?, handle.clone())
-        .map_err(|cause| Failure::new(format!("cannot make the folder of the sockets for units: {cause}")))?;
+    let credentials = credentials(&handle)?;
     let connection = bus::connect(&process, |builder| {
         builder.serve_at(secrets::PATH, Secrets::admitted(handle.clone(), permits.clone()))
     })
@@ -129,6 +128,12 @@ fn found(store: &Store, now_usec: u64) -> Result<State, Failure> {
         (profile, trouble)
     });
     Ok(State::new(found, now_usec))
+}
+
+/// The sockets for units. Like the private one they are there before the name is.
+fn credentials(vaults: &Handle) -> Result<Credentials, Failure> {
+    Credentials::open(places::credentials_folder()?, vaults.clone())
+        .map_err(|cause| Failure::new(format!("cannot make the folder of the sockets for units: {cause}")))
 }
 
 /// Every connection's object: whose calls they are is told by the connection, and by the process behind it.
