@@ -67,7 +67,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
 
     // It listens before it takes its name: whoever sees the name finds the socket.
     let listener = Listener::bind(&places::private_socket()?)?;
-    let credentials = credentials(&handle)?;
+    let for_units = credentials(&handle)?;
     let connection = bus::connect(&process, |builder| {
         builder.serve_at(secrets::PATH, Secrets::admitted(handle.clone(), permits.clone()))
     })
@@ -76,13 +76,12 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     let outbox = Outbox::new(connection.clone());
     let actor = Actor::new(state, Arc::new(store), inbox, outbox.clone(), name.clone())?;
     tokio::spawn(actor.with_units(units).with_answers(listener.answers()).run());
+    let for_units = tokio::spawn(for_units.run());
     let private = listener.serve(
         ObjectPath::from_static_str_unchecked(vault::PATH),
         private_interface(handle.clone(), permits),
         memory::trim,
     );
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(credentials.run());
     handle.configure(&configuration.current().config);
     let listening = Listening::start(connection.clone(), handle.clone(), &configuration.current().config);
     let (asked, configured, ticked) = (handle.clone(), handle.clone(), listening.clone());
@@ -115,8 +114,7 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         end = life.run() => end,
         failed = private => failed.map(|never| match never {}).map_err(Failure::from),
     };
-    tasks.shutdown().await;
-    lock_before_the_end(&handle).await;
+    lock_before_the_end(&handle, &for_units).await;
     end
 }
 
@@ -146,7 +144,9 @@ fn private_interface(handle: Handle, permits: Permits) -> impl Fn(Peer) -> Admit
 }
 
 /// Keys do not wait for the kernel to clear the process's pages, and a write in progress is brought to its end.
-async fn lock_before_the_end(handle: &Handle) {
+/// The sockets for units go first.
+async fn lock_before_the_end(handle: &Handle, for_units: &tokio::task::JoinHandle<()>) {
+    for_units.abort();
     let locked = tokio::time::timeout(END_DEADLINE, handle.lock(Which::AllAtTheEnd)).await;
     if locked.is_err() {
         tracing::warn!("a worker did not end in time; what it was writing is as it was or as it will be, whole");

@@ -1,4 +1,4 @@
-use std::{io::Read, os::linux::net::SocketAddrExt, os::unix::net::UnixStream as Client};
+use std::{io::Read, os::unix::net::UnixStream as Client};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
