@@ -84,6 +84,18 @@ pub enum Command {
     /// List, read, store and delete the secrets of an unlocked vault
     #[command(subcommand)]
     Secret(Secret),
+    /// Take over what another keyring keeps, by the Secret Service API
+    ///
+    /// Reads everything that is unlocked from the program that owns org.freedesktop.secrets (gnome-keyring, KWallet,
+    /// KeePassXC, oo7-daemon, ...) in an encrypted session, and shows what is to be stored in the profile's vault; with
+    /// --yes, stores it. It starts no keyring, unlocks none, and changes nothing there.
+    ///
+    /// new: stored. present: the vault has an item with the same attributes, label and secret. conflict: it has one with
+    /// the same attributes and another secret or label; stored beside it, or skipped with --skip-conflicts. failed: with
+    /// the reason. locked: a collection that was not looked into. It may be run again, also after an interruption.
+    ///
+    /// Ends with 1 where an item failed and with 6 where a collection was locked, after all others were stored.
+    Import(Import),
     /// Run a program with a profile's secrets in its environment
     ///
     /// Replaces itself by COMMAND, with every secret of the profile in the environment: the secret db-url is DB_URL.
@@ -398,6 +410,34 @@ pub struct SecretList {
     pub all: bool,
     #[command(flatten)]
     pub timeout: Timeout,
+}
+
+/// `sesame import`.
+#[derive(Debug, Group)]
+pub struct Import {
+    #[command(flatten)]
+    pub which: WhichProfile,
+    /// Store what is shown
+    #[arg(long)]
+    pub yes: bool,
+    /// Leave out an item where the vault has one with the same attributes and another secret or label
+    #[arg(long)]
+    pub skip_conflicts: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ImportFormat,
+    #[command(flatten)]
+    pub timeout: Timeout,
+}
+
+/// How to print an import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ImportFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
 }
 
 /// An existing secret.

@@ -13,6 +13,7 @@ pub mod deadline;
 pub mod doctor;
 pub mod error;
 pub mod exit;
+pub mod import;
 pub mod input;
 pub mod keyrings;
 pub mod mapping;

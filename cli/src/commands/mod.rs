@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod doctor;
 mod events;
+mod import;
 mod init;
 mod is;
 mod lock;
@@ -43,6 +44,7 @@ async fn dispatch(args: Args) -> Result<Code, Failure> {
     match &args.command {
         Command::Init(init) => init::run(init).await,
         Command::Status(status) => status::run(status, args.color).await,
+        Command::Import(import) => import::run(import).await,
         Command::Is(is) => is::run(is).await,
         Command::Wait(wait) => wait::run(wait).await,
         Command::Events(events) => events::run(events).await,

@@ -216,7 +216,10 @@ impl Owner {
 }
 
 /// One property of an object.
-async fn property<T: TryFrom<OwnedVariant>>(
+///
+/// # Errors
+/// As [`Bus::call`], and where it is of another type.
+pub async fn property<T: TryFrom<OwnedVariant>>(
     bus: &Bus,
     object: Service<'_>,
     name: &str,

@@ -2,6 +2,7 @@
 
 pub mod diagnosis;
 pub mod events;
+pub mod import;
 pub mod items;
 pub mod json;
 pub mod keyrings;

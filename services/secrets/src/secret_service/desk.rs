@@ -15,9 +15,10 @@ use tokio::sync::{oneshot, watch};
 use vault_store::{Attributes, Change, Content, Found, ItemId, Refused};
 use zbus::{Connection, Message, names::OwnedUniqueName};
 
+use session_cipher::Cipher;
+
 use super::{
     announcements::Announcements,
-    cipher::Cipher,
     error::{Error, limits, no_object, no_session},
     paths::{self, Collection, Object},
     prompts::Prompts,

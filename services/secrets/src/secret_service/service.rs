@@ -8,9 +8,10 @@ use std::{
 use dbus_interfaces::ProfileName;
 use zbus::{OwnedObjectPath, OwnedVariant, Variant, interface, message::Header, object_server::SignalEmitter};
 
+use session_cipher::{Cipher, DH, PLAIN};
+
 use super::{
     caller,
-    cipher::{Cipher, DH, PLAIN},
     desk::{Desk, default_profile},
     error::{Error, invalid, limits, no_object, unsupported},
     item,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::cipher::Cipher;
+use session_cipher::Cipher;
 
 /// More are never open.
 const MAX_SESSIONS: usize = 1000;

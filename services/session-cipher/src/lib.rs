@@ -12,7 +12,7 @@ use crypto_bigint::{
     modular::runtime_mod::{DynResidue, DynResidueParams},
 };
 use hkdf::Hkdf;
-use secrecy::{ExposeSecret, SecretBox, SecretSlice};
+use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox, SecretSlice};
 use sha2::Sha256;
 
 /// The name of the agreement.
@@ -48,7 +48,47 @@ pub struct Wrapped {
     pub value: Vec<u8>,
 }
 
-/// The client's public key is none of the group's.
+/// What one side offers, until the other has answered.
+pub struct Offer {
+    private: SecretBox<[u8; LENGTH]>,
+}
+
+impl Offer {
+    /// A new private key.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn new() -> io::Result<Self> {
+        let mut private = SecretBox::new(Box::new([0; LENGTH]));
+        getrandom::fill(private.expose_secret_mut())?;
+        Ok(Self { private })
+    }
+
+    /// What the other side is told.
+    pub fn public_key(&self) -> Vec<u8> {
+        self.raised(&U1024::from_u8(2)).to_vec()
+    }
+
+    /// The cipher, once the other side has told its public key.
+    ///
+    /// # Errors
+    /// `theirs` is no public key of the group.
+    pub fn accepted(self, theirs: &[u8]) -> Result<Cipher, NoPublicKey> {
+        let theirs = public_key(theirs).ok_or(NoPublicKey)?;
+        let shared = SecretBox::new(Box::new(self.raised(&theirs)));
+        let mut key = SecretBox::new(Box::new([0; 16]));
+        // 16 bytes are never too many.
+        let _ = Hkdf::<Sha256>::new(None, shared.expose_secret()).expand(&[], key.expose_secret_mut());
+        Ok(Cipher::Aes(key))
+    }
+
+    fn raised(&self, base: &U1024) -> [u8; LENGTH] {
+        let exponent = U1024::from_be_bytes(*self.private.expose_secret());
+        DynResidue::new(base, DynResidueParams::new(&PRIME)).pow(&exponent).retrieve().to_be_bytes()
+    }
+}
+
+/// The other side's public key is none of the group's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoPublicKey;
 
@@ -58,19 +98,9 @@ impl Cipher {
     /// # Errors
     /// `theirs` is no public key of the group, or (the outer error) the system has no randomness.
     pub fn agree(theirs: &[u8]) -> io::Result<Result<(Self, Vec<u8>), NoPublicKey>> {
-        let mut private = SecretBox::new(Box::new([0; LENGTH]));
-        getrandom::fill(secrecy::ExposeSecretMut::expose_secret_mut(&mut private))?;
-        let Some(theirs) = public_key(theirs) else { return Ok(Err(NoPublicKey)) };
-        let group = DynResidueParams::new(&PRIME);
-        let exponent = U1024::from_be_bytes(*private.expose_secret());
-        let raised = |base: &U1024| DynResidue::new(base, group).pow(&exponent).retrieve().to_be_bytes();
-        let ours = raised(&U1024::from_u8(2)).to_vec();
-        let shared = SecretBox::new(Box::new(raised(&theirs)));
-        let mut key = SecretBox::new(Box::new([0; 16]));
-        // 16 bytes are never too many.
-        let _ = Hkdf::<Sha256>::new(None, shared.expose_secret())
-            .expand(&[], secrecy::ExposeSecretMut::expose_secret_mut(&mut key));
-        Ok(Ok((Self::Aes(key), ours)))
+        let offer = Offer::new()?;
+        let ours = offer.public_key();
+        Ok(offer.accepted(theirs).map(|cipher| (cipher, ours)))
     }
 
     /// Wraps `value`.

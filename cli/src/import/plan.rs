@@ -1,0 +1,162 @@
+//! What is to be done with each item of the other provider. Pure.
+
+use std::collections::BTreeMap;
+
+use dbus_interfaces::vault::{MAX_VALUE, NewItem};
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::Serialize;
+
+/// The largest message at the private socket, and what of it anything but the texts and the value takes at most.
+const MESSAGE: usize = MAX_VALUE + 8 * 1024;
+const FRAME: usize = 1024;
+
+/// By what two items are the same item.
+pub type Attributes = BTreeMap<String, String>;
+
+/// An item of the other provider.
+pub struct Foreign {
+    /// The label of its collection.
+    pub collection: String,
+    /// As it will be stored.
+    pub item: NewItem,
+    /// The secret, or why it could not be read.
+    pub value: Result<SecretSlice<u8>, String>,
+}
+
+/// An item that is in the vault, or will be.
+pub struct Known {
+    /// What people call it.
+    pub label: String,
+    /// Its secret.
+    pub value: SecretSlice<u8>,
+}
+
+/// Those that there are, by attributes.
+pub type Present = BTreeMap<Attributes, Vec<Known>>;
+
+/// What is to be done with an item, or was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "action", content = "why")]
+pub enum Action {
+    /// It is stored.
+    New,
+    /// Stored, beside one that has the same attributes and another secret or label.
+    Conflict,
+    /// Not stored: the vault has one with the same attributes and another secret or label, and it was asked to skip those.
+    Skipped,
+    /// The vault has it.
+    Present,
+    /// It cannot be taken.
+    Failed(String),
+}
+
+impl Action {
+    /// The action in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Conflict => "conflict",
+            Self::Skipped => "skipped",
+            Self::Present => "present",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// Whether the item is to be stored.
+    pub fn stores(&self) -> bool {
+        matches!(self, Self::New | Self::Conflict)
+    }
+}
+
+/// Decides on `foreign`, and remembers in `present` what will be stored: the same item in two collections is taken once.
+pub fn decide(foreign: &Foreign, present: &mut Present, skip_conflicts: bool) -> Action {
+    let value = match &foreign.value {
+        Err(why) => return Action::Failed(why.clone()),
+        Ok(value) => value,
+    };
+    if let Some(why) = too_large(&foreign.item, value.expose_secret().len()) {
+        return Action::Failed(why.into());
+    }
+    let known = present.entry(foreign.item.attributes.clone()).or_default();
+    let same =
+        |known: &Known| known.label == foreign.item.label && known.value.expose_secret() == value.expose_secret();
+    let action = match known.as_slice() {
+        [] => Action::New,
+        known if known.iter().any(same) => Action::Present,
+        // Nothing but the label tells such items apart.
+        known if foreign.item.attributes.is_empty() && known.iter().all(|known| known.label != foreign.item.label) => {
+            Action::New
+        }
+        _ if skip_conflicts => Action::Skipped,
+        _ => Action::Conflict,
+    };
+    if action.stores() {
+        known.push(Known { label: foreign.item.label.clone(), value: value.clone() });
+    }
+    action
+}
+
+/// What daemon-secrets would refuse by ending the connection.
+fn too_large(item: &NewItem, value: usize) -> Option<&'static str> {
+    // A length and its padding for each text, and the padding of each entry.
+    let attributes: usize = item.attributes.iter().map(|(name, value)| name.len() + value.len() + 24).sum();
+    let texts = item.origin.len() + item.label.len() + item.content_type.len() + attributes;
+    if value > MAX_VALUE {
+        Some("its secret is larger than 1 MiB")
+    } else if value + texts + FRAME > MESSAGE {
+        Some("its secret and its attributes are larger than 1 MiB and 7 KiB together")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(label: &str, attributes: &[(&str, &str)], value: &[u8]) -> Foreign {
+        let attributes = attributes.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let item = NewItem {
+            origin: "import".into(),
+            label: label.into(),
+            attributes,
+            content_type: "text/plain".into(),
+            created_usec: 1,
+            modified_usec: 2,
+        };
+        Foreign { collection: "Login".into(), item, value: Ok(value.to_vec().into()) }
+    }
+
+    #[test]
+    fn what_is_there_is_not_taken_again_and_nothing_is_lost() {
+        let mut present = Present::new();
+        let user = [("user", "me")];
+        assert_eq!(decide(&item("a", &user, b"1"), &mut present, false), Action::New);
+        assert_eq!(decide(&item("a", &user, b"1"), &mut present, false), Action::Present);
+        assert_eq!(decide(&item("a", &user, b"2"), &mut present, true), Action::Skipped);
+        assert_eq!(decide(&item("a", &user, b"2"), &mut present, false), Action::Conflict);
+        assert_eq!(decide(&item("a", &user, b"2"), &mut present, false), Action::Present);
+        assert_eq!(decide(&item("b", &user, b"1"), &mut present, false), Action::Conflict);
+        assert_eq!(decide(&item("a", &[("user", "you")], b"1"), &mut present, true), Action::New);
+    }
+
+    #[test]
+    fn items_without_attributes_are_told_apart_by_their_labels() {
+        let mut present = Present::new();
+        assert_eq!(decide(&item("a", &[], b""), &mut present, true), Action::New);
+        assert_eq!(decide(&item("b", &[], b""), &mut present, true), Action::New);
+        assert_eq!(decide(&item("b", &[], b""), &mut present, true), Action::Present);
+        assert_eq!(decide(&item("b", &[], b"1"), &mut present, true), Action::Skipped);
+    }
+
+    #[test]
+    fn what_the_private_socket_refuses_is_never_sent() {
+        let value = vec![0; MAX_VALUE];
+        assert_eq!(decide(&item("a", &[], &value), &mut Present::new(), false), Action::New);
+        let long = "x".repeat(1000);
+        let many: Vec<(String, &str)> = (0..8).map(|number| (number.to_string(), &*long)).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (&**name, *value)).collect();
+        assert!(matches!(decide(&item("a", &many, &value), &mut Present::new(), false), Action::Failed(_)));
+        assert!(matches!(decide(&item("a", &[], &[0; MAX_VALUE + 1]), &mut Present::new(), false), Action::Failed(_)));
+    }
+}
