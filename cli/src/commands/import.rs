@@ -86,12 +86,12 @@ impl Vault {
     /// The items of applications that the vault has.
     async fn present(&self) -> Result<Present, Error> {
         let listed: Vec<ListedItem> = self.private.call("ListItems", &self.profile.as_str(), self.deadline()).await?;
-        let mut present = Present::new();
+        let mut present = Present::default();
         for item in listed.into_iter().filter(|item| item.origin != "sesame") {
             let asked = (self.profile.as_str(), item.id.as_str());
             let (item, value): (ListedItem, Vec<u8>) = self.private.call("GetItem", &asked, self.deadline()).await?;
             let known = Known { label: item.label, value: SecretSlice::from(value) };
-            present.entry(item.attributes).or_default().push(known);
+            present.add(item.attributes, known);
         }
         Ok(present)
     }

@@ -32,7 +32,24 @@ pub struct Known {
 }
 
 /// Those that there are, by attributes.
-pub type Present = BTreeMap<Attributes, Vec<Known>>;
+#[derive(Default)]
+pub struct Present(BTreeMap<Attributes, Vec<Known>>);
+
+impl Present {
+    /// Adds one that the vault has.
+    pub fn add(&mut self, attributes: Attributes, known: Known) {
+        self.of(attributes).push(known);
+    }
+
+    /// Those of `attributes`. The schema that says "none in particular" does not count: gnome-keyring tells it of an item
+    /// at one time and not at another.
+    fn of(&mut self, mut attributes: Attributes) -> &mut Vec<Known> {
+        if attributes.get("xdg:schema").is_some_and(|schema| schema == "org.freedesktop.Secret.Generic") {
+            attributes.remove("xdg:schema");
+        }
+        self.0.entry(attributes).or_default()
+    }
+}
 
 /// What is to be done with an item, or was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,7 +94,7 @@ pub fn decide(foreign: &Foreign, present: &mut Present, skip_conflicts: bool) ->
     if let Some(why) = too_large(&foreign.item, value.expose_secret().len()) {
         return Action::Failed(why.into());
     }
-    let known = present.entry(foreign.item.attributes.clone()).or_default();
+    let known = present.of(foreign.item.attributes.clone());
     let same =
         |known: &Known| known.label == foreign.item.label && known.value.expose_secret() == value.expose_secret();
     let action = match known.as_slice() {
@@ -129,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_there_is_not_taken_again_and_nothing_is_lost() {
-        let mut present = Present::new();
+        let mut present = Present::default();
         let user = [("user", "me")];
         assert_eq!(decide(&item("a", &user, b"1"), &mut present, false), Action::New);
         assert_eq!(decide(&item("a", &user, b"1"), &mut present, false), Action::Present);
@@ -141,8 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_of_nothing_in_particular_makes_no_other_item() {
+        let mut present = Present::default();
+        let generic = ("xdg:schema", "org.freedesktop.Secret.Generic");
+        assert_eq!(decide(&item("a", &[("kind", "x")], b"1"), &mut present, false), Action::New);
+        assert_eq!(decide(&item("a", &[("kind", "x"), generic], b"1"), &mut present, false), Action::Present);
+        let mail = ("xdg:schema", "org.example.Mail");
+        assert_eq!(decide(&item("a", &[("kind", "x"), mail], b"1"), &mut present, false), Action::New);
+    }
+
+    #[test]
     fn items_without_attributes_are_told_apart_by_their_labels() {
-        let mut present = Present::new();
+        let mut present = Present::default();
         assert_eq!(decide(&item("a", &[], b""), &mut present, true), Action::New);
         assert_eq!(decide(&item("b", &[], b""), &mut present, true), Action::New);
         assert_eq!(decide(&item("b", &[], b""), &mut present, true), Action::Present);
@@ -152,11 +179,14 @@ mod tests {
     #[test]
     fn what_the_private_socket_refuses_is_never_sent() {
         let value = vec![0; MAX_VALUE];
-        assert_eq!(decide(&item("a", &[], &value), &mut Present::new(), false), Action::New);
+        assert_eq!(decide(&item("a", &[], &value), &mut Present::default(), false), Action::New);
         let long = "x".repeat(1000);
         let many: Vec<(String, &str)> = (0..8).map(|number| (number.to_string(), &*long)).collect();
         let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (&**name, *value)).collect();
-        assert!(matches!(decide(&item("a", &many, &value), &mut Present::new(), false), Action::Failed(_)));
-        assert!(matches!(decide(&item("a", &[], &[0; MAX_VALUE + 1]), &mut Present::new(), false), Action::Failed(_)));
+        assert!(matches!(decide(&item("a", &many, &value), &mut Present::default(), false), Action::Failed(_)));
+        assert!(matches!(
+            decide(&item("a", &[], &[0; MAX_VALUE + 1]), &mut Present::default(), false),
+            Action::Failed(_)
+        ));
     }
 }
