@@ -56,6 +56,9 @@ enum Value<'a> {
         pid: u32,
         unit: &'a str,
     },
+    Asker {
+        connection: &'a str,
+    },
     Status(json::Status<'a>),
     Unknown(json::Unknown<'a>),
 }
@@ -123,6 +126,10 @@ pub fn json(event: &Event, stamp: Stamp<'_>) -> String {
             change(Value::None, Value::Read { name, pid: *pid, unit }, None);
             object.profile = Some(profile);
         }
+        Event::LockedItem { profile, connection } => {
+            change(Value::None, Value::Asker { connection }, None);
+            object.profile = Some(profile);
+        }
     }
     object.reason = object.reason.filter(|reason| !reason.is_empty());
     json::line(&object)
@@ -138,6 +145,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Default { .. } => "default-changed",
         Event::Health { .. } => "health-changed",
         Event::Read { .. } => "secret-read",
+        Event::LockedItem { .. } => "locked-item-requested",
     }
 }
 
@@ -170,6 +178,9 @@ pub fn text(event: &Event, at_usec: u64) -> String {
         }
         Event::Read { profile, name, pid, unit } => {
             format!("secret {name} of {profile} was read by process {pid} of {unit}")
+        }
+        Event::LockedItem { profile, connection } => {
+            format!("an application ({connection}) looks for what is in the locked vault of {profile}")
         }
     };
     format!("{} {}\n", format_rfc3339_seconds(time(at_usec)), printable(&what))
@@ -206,6 +217,7 @@ mod tests {
             Event::Health { old: "ok".into(), new: "degraded".into(), reason: "daemon-secrets:lost".into() },
             Event::Read { profile: "a".into(), name: "db-url".into(), pid: 7, unit: "app.service".into() },
             Event::Read { profile: "a".into(), name: "db-url".into(), pid: 7, unit: String::new() },
+            Event::LockedItem { profile: "a".into(), connection: ":1.42".into() },
         ]
     }
 

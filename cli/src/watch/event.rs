@@ -30,4 +30,6 @@ pub enum Event {
     Health { old: String, new: String, reason: String },
     /// Somebody read a secret.
     Read { profile: String, name: String, pid: u32, unit: String },
+    /// An application found items in a locked vault.
+    LockedItem { profile: String, connection: String },
 }

@@ -109,6 +109,9 @@ impl Fold {
             Input::Signal(Signal::Read { profile, name, pid, unit }) if self.told => {
                 vec![Event::Read { profile, name, pid, unit }]
             }
+            Input::Signal(Signal::LockedItem { profile, connection }) if self.told => {
+                vec![Event::LockedItem { profile, connection }]
+            }
             // Before the first answer, and after an absence, the answer to come has it all.
             Input::Signal(signal) if matches!(self.away, None | Some(Away::Silent { .. })) => {
                 match self.report.as_mut() {
@@ -220,7 +223,7 @@ fn carry_on(report: &mut Report, missed: &mut bool, signal: Signal, now_usec: u6
         }
         Signal::Lost { name, id, reason } => vec![Event::Lost { daemon: name, id, reason }],
         Signal::Restarted { name, old, new } => vec![Event::Restarted { daemon: name, old, new }],
-        Signal::Read { .. } | Signal::Alive => Vec::new(),
+        Signal::Read { .. } | Signal::LockedItem { .. } | Signal::Alive => Vec::new(),
     }
 }
 

@@ -43,6 +43,10 @@ pub enum Signal {
         pid: u32,
         unit: String,
     },
+    LockedItem {
+        profile: String,
+        connection: String,
+    },
     /// A tick, a reconciliation, or what a newer hub says.
     Alive,
 }
@@ -77,14 +81,23 @@ fn known(message: &Message) -> Option<Signal> {
     })
 }
 
-/// Decodes a signal of daemon-secrets: who read a secret.
+/// Decodes a signal of daemon-secrets: who read a secret, or found one behind a lock.
 pub fn of_secrets(message: &Message) -> Option<Signal> {
     let header = message.header();
-    if header.interface()?.as_str() != secrets::INTERFACE || header.member()?.as_str() != "SecretRead" {
+    if header.interface()?.as_str() != secrets::INTERFACE {
         return None;
     }
-    let (profile, name, pid, unit) = body(message)?;
-    Some(Signal::Read { profile, name, pid, unit })
+    Some(match header.member()?.as_str() {
+        "SecretRead" => {
+            let (profile, name, pid, unit) = body(message)?;
+            Signal::Read { profile, name, pid, unit }
+        }
+        "LockedItemRequested" => {
+            let (profile, connection) = body(message)?;
+            Signal::LockedItem { profile, connection }
+        }
+        _ => return None,
+    })
 }
 
 /// Whether it is a sign of the hub's turning, which comes at a known time.

@@ -32,11 +32,12 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Between two ticks of a hub that has no watchdog.
 const TICK: Duration = Duration::from_secs(15);
 
-const RULES: [&str; 4] = [
+const RULES: [&str; 5] = [
     "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.opensesame.Profile'",
     "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='org.opensesame.Secrets'",
     "type='signal',sender='org.opensesame.Profile',path_namespace='/org/opensesame'",
     "type='signal',sender='org.opensesame.Secrets',interface='org.opensesame.Secrets',member='SecretRead'",
+    "type='signal',sender='org.opensesame.Secrets',interface='org.opensesame.Secrets',member='LockedItemRequested'",
 ];
 
 /// What one message of the bus, or its absence, came to.

@@ -23,6 +23,7 @@ use tokio::{
     task::AbortHandle,
     time::timeout,
 };
+use zbus::DBusError;
 
 use self::address::Asked;
 use crate::{
@@ -49,7 +50,7 @@ pub enum Refusal {
     #[error("its address does not name a unit and a secret; only LoadCredential= of a user unit is answered")]
     Address,
     /// The vault says no.
-    #[error("{0}")]
+    #[error("{}", .0.description().unwrap_or("the vault says no"))]
     Vault(#[from] dbus_interfaces::Error),
     /// The answer was not taken.
     #[error("the answer was not taken within 5 s, and may have been taken in part")]
