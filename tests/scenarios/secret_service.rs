@@ -1,6 +1,9 @@
 //! The Secret Service as applications use it: secret-tool and libsecret behind it, on a bus of their own.
 
+use serde_json::json;
 use session_tests::{needs::Need, scenarios, session::Session, suite::Suite};
+
+use crate::watched::Watcher;
 
 pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[Need::Program("secret-tool")]);
@@ -53,6 +56,8 @@ async fn an_item_of_a_locked_vault_is_found_and_not_told(session: Session) {
     let text = std::fs::read_to_string(&sidecar).unwrap();
     assert!(!text.contains("example.org") && !text.contains("Mail"), "{text}");
     session.client().await.secrets().await.lock("personal").await.unwrap();
+    let mut watch = Watcher::start(&session, &["events", "--format", "json"]);
+    watch.event().await;
     let client = session.client().await;
     let search = [("server", "example.org")].into_iter().collect::<std::collections::HashMap<_, _>>();
     let interface = Some("org.freedesktop.Secret.Service");
@@ -60,6 +65,13 @@ async fn an_item_of_a_locked_vault_is_found_and_not_told(session: Session) {
     let body = found.body();
     let (unlocked, locked): (Vec<zbus::OwnedObjectPath>, Vec<zbus::OwnedObjectPath>) = body.deserialize().unwrap();
     assert_eq!((unlocked.len(), locked.len()), (0, 1));
+    // The lock itself may be told first.
+    let mut event = watch.event().await;
+    while event["event"] == "vault-changed" {
+        event = watch.event().await;
+    }
+    assert_eq!((&event["event"], &event["profile"]), (&json!("locked-item-requested"), &json!("personal")), "{event}");
+    assert_eq!(event["new"], json!({"connection": client.connection.unique_name().unwrap().as_str()}));
     // Nobody can be asked here: the prompt is dismissed, and nothing hangs.
     let lookup = session.run(&["secret-tool", "lookup", "server", "example.org"]);
     assert_ne!(session_tests::within_deadline("secret-tool to give up", lookup).await.code, 0);

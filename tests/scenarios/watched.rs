@@ -26,13 +26,13 @@ pub fn add(suite: &mut Suite) {
 }
 
 /// A running watcher, and what it prints.
-struct Watcher {
+pub struct Watcher {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Watcher {
-    fn start(session: &Session, words: &[&str]) -> Self {
+    pub fn start(session: &Session, words: &[&str]) -> Self {
         let mut command = Command::new(program("sesame"));
         command.args(words).env_clear().envs(session.home.environment()).current_dir(session.home.path());
         command.env("DBUS_SESSION_BUS_ADDRESS", session.bus.address());
@@ -63,7 +63,7 @@ impl Watcher {
         assert!(found.is_ok(), "no {expected:?}, but {seen:?}");
     }
 
-    async fn event(&mut self) -> Value {
+    pub async fn event(&mut self) -> Value {
         serde_json::from_str(&self.line().await).unwrap()
     }
 
