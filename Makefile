@@ -10,7 +10,8 @@
 #   make test-kills  KILLS (3000) of daemon-secrets and of a writer of its vaults, at random instants (an hour)
 #   make fuzz      SECONDS (60) of each fuzz target; TARGETS=name for one
 #   make bench      the release programs beside what would be used instead, in figures; QUICK=1 for a short look
-#   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev)
+#   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev); SECRET_SERVICE=1 also starts daemon-secrets
+#                   for applications' secrets, with secret_service = true
 #   make uninstall  with the same PREFIX and DESTDIR
 
 CARGO ?= cargo
@@ -29,7 +30,9 @@ root := $(DESTDIR)$(PREFIX)
 programs := sesame daemon-profile daemon-secrets
 # Run by the bus alone, never by people.
 helpers := sesame-prompter
-services := $(patsubst systemd-user/%.in,%,$(wildcard systemd-user/org.*.service.in))
+services := $(patsubst systemd-user/%.in,%,$(wildcard systemd-user/org.opensesame.*.service.in))
+# Another keyring may have installed its own file of this name: only on request, and only ours is removed.
+applications := org.freedesktop.secrets.service
 units := $(patsubst systemd-user/%.in,%,$(wildcard systemd-user/open-sesame*.service.in)) \
 	$(notdir $(wildcard systemd-user/*.target))
 interfaces := $(notdir $(wildcard dbus-interfaces/*.xml))
@@ -143,7 +146,7 @@ install: build
 	install -m 755 $(programs:%=$(BUILT)/%) $(bin)
 	install -d $(libexec)
 	install -m 755 $(helpers:%=$(BUILT)/%) $(libexec)
-	$(call fill,$(services),$(service))
+	$(call fill,$(services) $(if $(filter 1,$(SECRET_SERVICE)),$(applications)),$(service))
 	$(call fill,$(filter %.service,$(units)),$(unit))
 	install -m 644 $(addprefix systemd-user/,$(filter %.target,$(units))) $(unit)
 	install -m 644 $(interfaces:%=dbus-interfaces/%) $(interface)
@@ -164,6 +167,7 @@ endif
 	$(BUILT)/examples/manual $(man)
 
 uninstall:
+	! grep -qs open-sesame $(service)/$(applications) || rm -f $(service)/$(applications)
 	rm -f $(programs:%=$(bin)/%) $(helpers:%=$(libexec)/%) $(services:%=$(service)/%) $(units:%=$(unit)/%) $(interfaces:%=$(interface)/%)
 ifneq ($(catalog),)
 	rm -f $(catalog)/open-sesame.catalog

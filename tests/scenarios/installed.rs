@@ -9,12 +9,13 @@ use std::{
 };
 
 use dbus_interfaces::{events, profile, prompter, secrets};
-use session_tests::{home::Home, needs::Need, program, scenarios, session::Session, suite::Suite};
+use session_tests::{home::Home, needs::Need, program, scenarios, session::Session, suite::Suite, within_deadline};
 
 pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_dbus_daemon(&[Need::Program("make")]);
         what_is_installed_lies_in_its_place_and_can_be_removed,
         installed_activation_files_start_the_installed_daemons,
+        applications_start_the_daemon_only_where_it_was_asked_for,
     );
     scenarios!(suite.on_dbus_daemon(&[Need::Program("make"), Need::Program("journalctl")]);
         a_system_wide_install_brings_a_catalog_that_the_journal_takes,
@@ -123,6 +124,32 @@ async fn what_is_installed_lies_in_its_place_and_can_be_removed(session: Session
     }
     make("uninstall", &[("DESTDIR", image), ("PREFIX", "/opt/sesame")]);
     assert_eq!(every_file(&folder), BTreeSet::new());
+}
+
+async fn applications_start_the_daemon_only_where_it_was_asked_for(session: Session) {
+    let image = Home::new();
+    let prefix = image.path().join("prefix");
+    let variables = [("PREFIX", prefix.to_str().unwrap()), ("SECRET_SERVICE", "1")];
+    let file = prefix.join("share/dbus-1/services/org.freedesktop.secrets.service");
+    make("install", &variables[..1]);
+    assert!(!file.exists());
+    // Another keyring's, which stays.
+    fs::write(&file, "[D-BUS Service]\nName=org.freedesktop.secrets\nExec=/usr/bin/gnome-keyring-daemon\n").unwrap();
+    make("uninstall", &variables[..1]);
+    assert_eq!(every_file(&prefix), BTreeSet::from([file.clone()]));
+    make("install", &variables);
+    let text = fs::read_to_string(&file).unwrap();
+    session.home.write("data/dbus-1/services/org.freedesktop.secrets.service", text.as_bytes());
+    session.home.write("config/open-sesame/config.toml", "secret_service = true\n");
+    let client = session.client().await;
+    let (path, interface) = ("/org/freedesktop/secrets", Some("org.freedesktop.Secret.Service"));
+    let session_of = ("plain", zbus::Variant::from(""));
+    let name = Some("org.freedesktop.secrets");
+    let opened = client.connection.call_method(name, path, interface, "OpenSession", &session_of);
+    within_deadline("daemon-secrets to be started", opened).await.unwrap();
+    make("uninstall", &variables);
+    assert_eq!(every_file(&prefix), BTreeSet::new());
+    session.end().await;
 }
 
 async fn a_system_wide_install_brings_a_catalog_that_the_journal_takes(session: Session) {
