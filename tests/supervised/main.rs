@@ -15,6 +15,7 @@ mod keyrings;
 mod login;
 mod reconciled;
 mod sandboxed;
+mod secret_service;
 mod started;
 mod unlocked_target;
 
@@ -66,6 +67,7 @@ fn all() -> Vec<Scenario> {
         login::scenarios(),
         reconciled::scenarios(),
         sandboxed::scenarios(),
+        secret_service::scenarios(),
         started::scenarios(),
         unlocked_target::scenarios(),
     ];
