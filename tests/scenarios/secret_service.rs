@@ -1,7 +1,11 @@
 //! The Secret Service as applications use it: secret-tool and libsecret behind it, on a bus of their own.
 
+use std::collections::HashMap;
+
+use futures_util::StreamExt;
 use serde_json::json;
 use session_tests::{needs::Need, scenarios, session::Session, suite::Suite};
+use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 use crate::watched::Watcher;
 
@@ -9,15 +13,20 @@ pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[Need::Program("secret-tool")]);
         secret_tool_stores_finds_and_clears,
         an_item_of_a_locked_vault_is_found_and_not_told,
+        a_lock_is_announced_and_the_clients_session_outlives_it,
+        a_session_ends_with_the_daemon_and_the_items_stay,
     );
     scenarios!(suite.on_dbus_daemon(&[]);
         nobody_serves_applications_who_was_not_asked_to,
         a_session_is_its_clients_alone,
+        sessions_and_secrets_are_limited,
+        the_name_is_not_taken_from_its_owner_and_taken_when_it_is_free,
     );
 }
 
 const NAME: &str = "org.freedesktop.secrets";
 const SERVICE: &str = "/org/freedesktop/secrets";
+const PERSONAL: &str = "/org/freedesktop/secrets/collection/personal";
 
 async fn offered(session: &Session) -> session_tests::session::Daemons {
     session.home.write("config/open-sesame/config.toml", "work_factor = 15\nsecret_service = true\n");
@@ -59,11 +68,11 @@ async fn an_item_of_a_locked_vault_is_found_and_not_told(session: Session) {
     let mut watch = Watcher::start(&session, &["events", "--format", "json"]);
     watch.event().await;
     let client = session.client().await;
-    let search = [("server", "example.org")].into_iter().collect::<std::collections::HashMap<_, _>>();
+    let search = [("server", "example.org")].into_iter().collect::<HashMap<_, _>>();
     let interface = Some("org.freedesktop.Secret.Service");
     let found = client.connection.call_method(Some(NAME), SERVICE, interface, "SearchItems", &search).await.unwrap();
     let body = found.body();
-    let (unlocked, locked): (Vec<zbus::OwnedObjectPath>, Vec<zbus::OwnedObjectPath>) = body.deserialize().unwrap();
+    let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = body.deserialize().unwrap();
     assert_eq!((unlocked.len(), locked.len()), (0, 1));
     // The lock itself may be told first.
     let mut event = watch.event().await;
@@ -93,10 +102,10 @@ async fn a_session_is_its_clients_alone(session: Session) {
     let _daemons = offered(&session).await;
     let (first, second) = (session.client().await, session.client().await);
     let interface = Some("org.freedesktop.Secret.Service");
-    let plain = ("plain", zbus::Variant::from(""));
+    let plain = ("plain", Variant::from(""));
     let opened = first.connection.call_method(Some(NAME), SERVICE, interface, "OpenSession", &plain).await.unwrap();
     let body = opened.body();
-    let (_, path): (zbus::OwnedVariant, zbus::OwnedObjectPath) = body.deserialize().unwrap();
+    let (_, path): (OwnedVariant, OwnedObjectPath) = body.deserialize().unwrap();
     let close = |client: session_tests::client::Client| {
         let path = path.clone();
         let interface = Some("org.freedesktop.Secret.Session");
@@ -106,4 +115,130 @@ async fn a_session_is_its_clients_alone(session: Session) {
     assert!(refused.to_string().contains("org.freedesktop.Secret.Error.NoSession"), "{refused}");
     close(first.clone()).await.unwrap();
     assert!(close(first).await.is_err(), "closed already");
+}
+
+/// A client as libsecret is one, by its calls.
+struct Application(session_tests::client::Client);
+
+impl Application {
+    async fn call<B>(&self, path: &str, interface: &str, member: &str, body: &B) -> zbus::Result<zbus::Message>
+    where
+        B: serde::Serialize + zbus::DynamicType + Sync,
+    {
+        let interface = format!("org.freedesktop.Secret.{interface}");
+        self.0.connection.call_method(Some(NAME), path, Some(interface.as_str()), member, body).await
+    }
+
+    async fn session(&self) -> zbus::Result<OwnedObjectPath> {
+        let opened = self.call(SERVICE, "Service", "OpenSession", &("plain", Variant::from(""))).await?;
+        let (_, path): (OwnedVariant, OwnedObjectPath) = opened.body().deserialize()?;
+        Ok(path)
+    }
+
+    /// The only item there is.
+    async fn item(&self) -> OwnedObjectPath {
+        let all = HashMap::<&str, &str>::new();
+        let found = self.call(SERVICE, "Service", "SearchItems", &all).await.unwrap();
+        let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = found.body().deserialize().unwrap();
+        unlocked.into_iter().chain(locked).next().expect("an item")
+    }
+
+    async fn secret(&self, item: &OwnedObjectPath, session: &OwnedObjectPath) -> zbus::Result<Vec<u8>> {
+        let answer = self.call(item.as_str(), "Item", "GetSecret", session).await?;
+        let (_, _, value, _): (OwnedObjectPath, Vec<u8>, Vec<u8>, String) = answer.body().deserialize()?;
+        Ok(value)
+    }
+
+    async fn create(&self, session: &OwnedObjectPath, value: Vec<u8>) -> zbus::Result<zbus::Message> {
+        let properties = HashMap::from([("org.freedesktop.Secret.Item.Label", Variant::from("one"))]);
+        let secret = (session, Vec::<u8>::new(), value, "text/plain");
+        self.call(PERSONAL, "Collection", "CreateItem", &(properties, secret, false)).await
+    }
+}
+
+async fn a_lock_is_announced_and_the_clients_session_outlives_it(session: Session) {
+    let _daemons = offered(&session).await;
+    let application = Application(session.client().await);
+    let plain = application.session().await.unwrap();
+    application.create(&plain, b"pass-1".into()).await.unwrap();
+    let item = application.item().await;
+    assert_eq!(application.secret(&item, &plain).await.unwrap(), b"pass-1");
+
+    let (mut heard, connection) = (Vec::new(), &application.0.connection);
+    let rule = zbus::MatchRule::builder().msg_type(zbus::message::Type::Signal).path_namespace(SERVICE).build();
+    let limit = std::num::NonZero::new(64);
+    let mut signals = zbus::MessageStream::for_match_rule(rule.unwrap(), connection, limit).await.unwrap();
+    application.0.secrets().await.lock("personal").await.unwrap();
+    while heard.len() < 3 {
+        let next = session_tests::within_deadline("what a lock is announced with", signals.next()).await;
+        let message = next.unwrap().unwrap();
+        let header = message.header();
+        heard.push(format!("{} {}", header.path().unwrap(), header.member().unwrap()));
+    }
+    let changed = [PERSONAL, item.as_str()].map(|path| format!("{path} PropertiesChanged"));
+    assert!(changed.iter().all(|line| heard.contains(line)), "{heard:?}");
+    assert!(heard.contains(&format!("{SERVICE} CollectionChanged")), "{heard:?}");
+
+    let refused = application.secret(&item, &plain).await.unwrap_err();
+    assert!(refused.to_string().contains("org.freedesktop.Secret.Error.IsLocked"), "{refused}");
+    session.unlock(&["personal"]).await;
+    assert_eq!(application.secret(&item, &plain).await.unwrap(), b"pass-1", "the session is the same");
+}
+
+async fn a_session_ends_with_the_daemon_and_the_items_stay(session: Session) {
+    let mut daemons = offered(&session).await;
+    let application = Application(session.client().await);
+    let plain = application.session().await.unwrap();
+    application.create(&plain, b"pass-1".into()).await.unwrap();
+    let item = application.item().await;
+    daemons.secrets.kill9().await;
+    application.0.wait_until_gone(NAME).await;
+    daemons.secrets = session.secrets().await;
+    application.0.wait_for_owner(NAME).await;
+
+    assert_eq!(application.item().await, item, "found though it is locked, under the path that it had");
+    session.unlock(&["personal"]).await;
+    let refused = application.secret(&item, &plain).await.unwrap_err();
+    assert!(refused.to_string().contains("org.freedesktop.Secret.Error.NoSession"), "{refused}");
+    let plain = application.session().await.unwrap();
+    assert_eq!(application.secret(&item, &plain).await.unwrap(), b"pass-1");
+}
+
+async fn sessions_and_secrets_are_limited(session: Session) {
+    let _daemons = offered(&session).await;
+    let greedy = Application(session.client().await);
+    let mut paths = std::collections::BTreeSet::new();
+    for _ in 0..1000 {
+        paths.insert(greedy.session().await.unwrap().to_string());
+    }
+    assert_eq!(paths.len(), 1000, "no path comes twice");
+    let other = Application(session.client().await);
+    let refused = other.session().await.unwrap_err();
+    assert!(refused.to_string().contains("org.freedesktop.DBus.Error.LimitsExceeded"), "{refused}");
+    let first = paths.first().unwrap().clone();
+    greedy.call(&first, "Session", "Close", &()).await.unwrap();
+    let plain = other.session().await.unwrap();
+    assert!(!paths.contains(plain.as_str()), "a path is never used again");
+
+    other.create(&plain, vec![b'x'; 1024 * 1024]).await.unwrap();
+    let refused = other.create(&plain, vec![b'x'; 1024 * 1024 + 1]).await.unwrap_err();
+    assert!(refused.to_string().contains("org.freedesktop.DBus.Error.LimitsExceeded"), "{refused}");
+    let item = other.item().await;
+    assert_eq!(other.secret(&item, &plain).await.unwrap().len(), 1024 * 1024);
+}
+
+async fn the_name_is_not_taken_from_its_owner_and_taken_when_it_is_free(session: Session) {
+    let owner = session.client().await;
+    owner.connection.request_name(NAME).await.unwrap();
+    session.home.write("config/open-sesame/config.toml", "work_factor = 15\nsecret_service = true\n");
+    let _daemons = session.daemons().await;
+    let client = session.client().await;
+    let own = owner.connection.unique_name().unwrap().to_string();
+    let doctor = session.sesame(&["doctor"]).await;
+    assert!(doctor.stdout.contains("all the same, which owns the name"), "{}", doctor.stdout);
+    assert_eq!(client.owner(NAME).await, Some(own));
+    owner.connection.release_name(NAME).await.unwrap();
+    client.wait_for_owner(NAME).await;
+    let doctor = session.sesame(&["doctor"]).await;
+    assert!(!doctor.stdout.contains("secret_service = true"), "{}", doctor.stdout);
 }
