@@ -91,7 +91,7 @@ async fn a_session_without_other_keyrings_says_so(session: Session) {
 }
 
 /// gnome-keyring with the collection `Login`, unlocked.
-async fn gnome_keyring(session: &Session) -> Process {
+pub async fn gnome_keyring(session: &Session) -> Process {
     let passphrase = fs::File::open(session.home.passphrase_file()).unwrap();
     let words = ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"];
     let process = session.recipe("gnome-keyring", words).stdin(passphrase).start();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod announced;
+mod applications;
 mod autolock;
 mod believed;
 mod bounded;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     }
     let mut suite = Suite::default();
     announced::add(&mut suite);
+    applications::add(&mut suite);
     autolock::add(&mut suite);
     believed::add(&mut suite);
     bounded::add(&mut suite);

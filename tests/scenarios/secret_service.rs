@@ -28,7 +28,7 @@ const NAME: &str = "org.freedesktop.secrets";
 const SERVICE: &str = "/org/freedesktop/secrets";
 const PERSONAL: &str = "/org/freedesktop/secrets/collection/personal";
 
-async fn offered(session: &Session) -> session_tests::session::Daemons {
+pub async fn offered(session: &Session) -> session_tests::session::Daemons {
     session.home.write("config/open-sesame/config.toml", "work_factor = 15\nsecret_service = true\n");
     let daemons = session.daemons().await;
     session.client().await.wait_for_owner(NAME).await;

@@ -16,6 +16,8 @@ pub enum Need {
     Mounts,
     /// A program.
     Program(&'static str),
+    /// A file or folder of a package.
+    File(&'static str),
     /// What a user's own service manager needs: systemd, control groups of version 2, and a bus that it can start.
     Manager(Kind),
     /// python-dbusmock.
@@ -39,6 +41,7 @@ impl Need {
             Self::Root => (rustix::process::geteuid().is_root(), "needs root".into()),
             Self::Mounts => (can_mount(), "needs the right to mount (root)".into()),
             Self::Program(name) => (runs(name), format!("needs the program {name}")),
+            Self::File(path) => (Path::new(path).exists(), format!("needs {path}")),
             Self::Manager(kind) => return manager_lacks(kind),
             Self::Dbusmock => {
                 let there = Path::new("/usr/lib/python3/dist-packages/dbusmock").exists();

@@ -113,7 +113,8 @@ impl Collection {
         self.find(Words::new()).await
     }
 
-    #[zbus(property)]
+    // Told with what else changed: the setter that zbus writes looks in its object server, where nothing is.
+    #[zbus(property(emits_changed_signal = "false"))]
     async fn label(&self) -> String {
         match &self.which {
             Which::Profile(profile) => profile.to_string(),

@@ -101,9 +101,14 @@ impl Item {
         Ok(paths::nothing())
     }
 
+    // One struct, as libsecret and others insist: without the tuple, its fields would be the answer's arguments.
     #[zbus(out_args("secret"))]
-    async fn get_secret(&self, session: OwnedObjectPath, #[zbus(header)] header: Header<'_>) -> Result<Secret, Error> {
-        secret(&self.desk, &self.collection, self.id, &session, &header).await
+    async fn get_secret(
+        &self,
+        session: OwnedObjectPath,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(Secret,), Error> {
+        Ok((secret(&self.desk, &self.collection, self.id, &session, &header).await?,))
     }
 
     async fn set_secret(&self, secret: Secret, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
@@ -117,7 +122,8 @@ impl Item {
         self.desk.locked(&self.collection)
     }
 
-    #[zbus(property)]
+    // Told with what else changed: the setter that zbus writes looks in its object server, where nothing is.
+    #[zbus(property(emits_changed_signal = "false"))]
     async fn attributes(&self) -> Result<Words, Error> {
         Ok(words(&self.said().await?.attributes))
     }
@@ -127,7 +133,8 @@ impl Item {
         self.alter(Alteration { attributes: Some(attributes(words)), ..Alteration::default() }).await
     }
 
-    #[zbus(property)]
+    // Told with what else changed: the setter that zbus writes looks in its object server, where nothing is.
+    #[zbus(property(emits_changed_signal = "false"))]
     async fn label(&self) -> Result<String, Error> {
         Ok(self.said().await?.label)
     }
