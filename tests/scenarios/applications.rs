@@ -27,7 +27,7 @@ const PYTHON_KEYRING: &str = "/usr/lib/python3/dist-packages/keyring/backends/Se
 const SECRET_TOOL: &str = r#"
 store() { label=$1 value=$2 && shift 2 && printf %s "$value" | secret-tool store --label="$label" "$@"; echo "stored $?"; }
 lookup() { secret-tool lookup "$@"; echo " looked up $?"; }
-search() { secret-tool search --all "$@" 2>&1 | sed '/^\[/d; /^created/d; /^modified/d' | sort; }
+search() { secret-tool search --all "$@" 2>&1 | sed '/^\[/d; /^created/d; /^modified/d; /^schema = org.freedesktop.Secret.Generic$/d' | sort; }
 lookup server example.org
 store 'Mail of me' pass-1 server example.org user me
 store 'Mail of you' 'p ä ss' server example.org user you
