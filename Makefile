@@ -8,7 +8,7 @@
 #   make campaign   random histories against a model, some; SEED=n and BUS=name repeat one
 #   make soak       MINUTES=30 of them on both buses at once, and under systemd (as root)
 #   make test-kills  KILLS (3000) of daemon-secrets and of a writer of its vaults, at random instants (an hour)
-#   make fuzz      SECONDS (60) of each fuzz target; TARGETS=name for one
+#   make fuzz       SECONDS (60) of each fuzz target; TARGETS=name for one
 #   make bench      the release programs beside what would be used instead, in figures; QUICK=1 for a short look
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev); SECRET_SERVICE=1 also starts daemon-secrets
 #                   for applications' secrets, with secret_service = true
