@@ -20,6 +20,7 @@ mod sasl;
 pub mod fuzzed;
 
 pub use answers::Answers;
+pub use bytes::write_all;
 pub use limiter::Limiter;
 pub use listener::{BindError, Listener};
 

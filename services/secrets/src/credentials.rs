@@ -17,6 +17,7 @@ use std::{
 };
 
 use dbus_interfaces::ProfileName;
+use private_socket::write_all;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Semaphore, watch},
@@ -211,18 +212,6 @@ fn asked(stream: &UnixStream) -> Result<Asked, Refusal> {
     }
     let address = stream.peer_addr()?;
     address.as_abstract_name().and_then(Asked::parse).ok_or(Refusal::Address)
-}
-
-async fn write_all(stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

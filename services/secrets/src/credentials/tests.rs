@@ -1,3 +1,5 @@
+//! The sockets for units with real peers: who is given what, and who nothing.
+
 use std::{io::Read, os::unix::net::UnixStream as Client};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
