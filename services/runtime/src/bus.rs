@@ -11,7 +11,7 @@ use zbus::{
     fdo::{RequestNameFlags, RequestNameReply},
 };
 
-use crate::{Process, daemon::Daemon};
+use crate::{Process, bus_socket::dial, daemon::Daemon};
 
 /// The bus driver's name and interface.
 pub const DRIVER: &str = "org.freedesktop.DBus";
@@ -91,9 +91,11 @@ async fn try_connect(
     serve: impl Fn(Builder<'static>) -> Builder<'static>,
 ) -> Result<Connection, BusError> {
     let address = places::session_bus();
-    let builder = Builder::address(address.as_str());
-    let builder = builder.serve_at(dbus_interfaces::daemon::PATH, Daemon::new(process.clone()));
-    match timeout(DRIVER_DEADLINE, serve(builder).build()).await {
+    let connecting = async {
+        let builder = dial(&address).await?.serve_at(dbus_interfaces::daemon::PATH, Daemon::new(process.clone()));
+        serve(builder).build().await
+    };
+    match timeout(DRIVER_DEADLINE, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(cause)) => Err(BusError::Connect { address, cause }),
         Err(_) => Err(BusError::Silent(address)),

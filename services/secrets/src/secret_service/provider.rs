@@ -4,13 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use daemon_config::Config;
-use daemon_runtime::{bus, outbox::Outbox};
+use daemon_runtime::{bus, bus_socket::dial, outbox::Outbox};
 use dbus_interfaces::{events, places};
 use futures_util::StreamExt;
 use tokio::{sync::watch, time::timeout};
 use zbus::{
     Connection, MatchRule, MessageStream,
-    connection::Builder,
     fdo::{RequestNameFlags, RequestNameReply},
     message::Type,
     names::OwnedUniqueName,
@@ -73,7 +72,7 @@ impl Provider {
     /// Offers the service until the connection is lost, or this is dropped and the connection with it.
     async fn offer(&self, mut config: watch::Receiver<Config>) -> zbus::Result<()> {
         let address = places::session_bus();
-        let connection = Builder::address(address.as_str()).build().await?;
+        let connection = dial(&address).await?.build().await?;
         let messages = calls(&connection);
         let configured = configured(&config.borrow());
         let desk = Desk::new(self.vaults.clone(), connection.clone(), self.says.clone(), configured);

@@ -1,0 +1,321 @@
+//! The socket to the session bus, which outlives a message that zbus cannot read: dbus-broker passes on headers that
+//! dbus-daemon refuses, and over one of them zbus itself would end the connection, and the daemon with it.
+//!
+//! Takes no descriptors: no member of a daemon has any, and so no caller can fill its table.
+
+use std::{io, os::fd::OwnedFd, path::PathBuf};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+use tracing::debug;
+use zbus::{
+    Address, Message,
+    address::transport::{Transport, UnixSocket},
+    connection::{
+        Builder,
+        socket::{ReadHalf, Socket, Split, WriteHalf},
+    },
+    export::async_trait::async_trait,
+};
+
+/// The bytes that tell a message's length (D-Bus specification, "Message Format").
+const HEADER: usize = 16;
+/// The longest message (D-Bus specification, "Message Format").
+const MAX_MESSAGE: usize = 128 * 1024 * 1024;
+/// Read ahead at most: nearly every message is shorter.
+const READ_AHEAD: usize = 4096;
+
+/// Begins a connection to the bus at `address`.
+///
+/// # Errors
+/// It is no address, or nothing listens there.
+pub async fn dial(address: &str) -> zbus::Result<Builder<'static>> {
+    let parsed = Address::try_from(address)?;
+    let Some(path) = path(parsed.transport()) else { return Ok(Builder::address(parsed)) };
+    let stream =
+        UnixStream::connect(path).await.map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?;
+    Ok(Builder::socket(BusSocket(stream)))
+}
+
+/// Where to connect; nothing for the rare bus that is elsewhere than at a Unix socket.
+fn path(transport: &Transport) -> Option<PathBuf> {
+    let Transport::Unix(unix) = transport else { return None };
+    match unix.path() {
+        UnixSocket::File(path) => Some(path.clone()),
+        UnixSocket::Abstract(name) => {
+            let mut path = std::ffi::OsString::from("\0");
+            path.push(name);
+            Some(path.into())
+        }
+        _ => None,
+    }
+}
+
+struct BusSocket(UnixStream);
+
+impl Socket for BusSocket {
+    type ReadHalf = Reader;
+    type WriteHalf = Writer;
+
+    fn split(self) -> Split<Reader, Writer> {
+        let (reader, writer) = self.0.into_split();
+        Split::new(Reader(Bytes::new(reader)), Writer(writer))
+    }
+}
+
+/// Reads messages, and leaves out those that zbus refuses.
+#[derive(Debug)]
+struct Reader(Bytes);
+
+#[async_trait]
+impl ReadHalf for Reader {
+    async fn receive_message(
+        &mut self,
+        seq: u64,
+        already_received_bytes: &mut Vec<u8>,
+        already_received_fds: &mut Vec<OwnedFd>,
+    ) -> zbus::Result<Message> {
+        if !already_received_bytes.is_empty() {
+            self.0.take_back(std::mem::take(already_received_bytes));
+        }
+        loop {
+            self.0.message = Passed::default();
+            match self.0.receive_message(seq, &mut Vec::new(), already_received_fds).await {
+                Err(error) if !matches!(error, zbus::Error::InputOutput(_)) => {
+                    // Without a length nobody knows where the next message begins.
+                    let Some(rest) = self.0.message.rest() else { return Err(error) };
+                    self.0.skip(rest).await?;
+                    debug!(%error, "left out a message that is none");
+                }
+                received => return received,
+            }
+        }
+    }
+
+    /// For the handshake, which reads what is no message.
+    async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        self.0.recvmsg(buffer).await
+    }
+}
+
+/// The bytes as they come, for zbus to make messages of.
+#[derive(Debug)]
+struct Bytes {
+    stream: OwnedReadHalf,
+    /// Of `start..end` the bytes were read before they were asked for; the others are 0, since what passes here may
+    /// be a secret (in a plain session of the Secret Service).
+    ahead: Vec<u8>,
+    start: usize,
+    end: usize,
+    message: Passed,
+}
+
+impl Bytes {
+    fn new(stream: OwnedReadHalf) -> Self {
+        Self { stream, ahead: vec![0; READ_AHEAD], start: 0, end: 0, message: Passed::default() }
+    }
+
+    /// Takes back what the handshake read past its own end.
+    fn take_back(&mut self, mut bytes: Vec<u8>) {
+        bytes.extend_from_slice(self.ahead.get(self.start..self.end).unwrap_or_default());
+        (self.start, self.end) = (0, bytes.len());
+        bytes.resize(bytes.len().max(READ_AHEAD), 0);
+        self.ahead = bytes;
+    }
+
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.start == self.end {
+            if buffer.len() >= READ_AHEAD {
+                return self.stream.read(buffer).await;
+            }
+            (self.start, self.end) = (0, self.stream.read(&mut self.ahead).await?);
+        }
+        let length = buffer.len().min(self.end - self.start);
+        let from = self.ahead.get_mut(self.start..self.start + length).unwrap_or_default();
+        buffer.get_mut(..length).unwrap_or_default().copy_from_slice(from);
+        from.fill(0);
+        self.start += length;
+        Ok(length)
+    }
+
+    async fn skip(&mut self, mut rest: usize) -> io::Result<()> {
+        let mut nowhere = [0; READ_AHEAD];
+        while rest > 0 {
+            let place = nowhere.get_mut(..rest.min(READ_AHEAD)).unwrap_or_default();
+            match self.read(place).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => rest -= read,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ReadHalf for Bytes {
+    async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        let read = self.read(buffer).await?;
+        self.message.pass(buffer.get(..read).unwrap_or_default());
+        Ok((read, Vec::new()))
+    }
+}
+
+/// How much of the current message has passed. Pure.
+#[derive(Debug, Default)]
+struct Passed {
+    header: [u8; HEADER],
+    bytes: usize,
+}
+
+impl Passed {
+    fn pass(&mut self, bytes: &[u8]) {
+        let places = self.header.iter_mut().skip(self.bytes);
+        places.zip(bytes).for_each(|(place, byte)| *place = *byte);
+        self.bytes += bytes.len();
+    }
+
+    /// The bytes that are still to come; nothing where the header does not tell.
+    fn rest(&self) -> Option<usize> {
+        let [endian, _, _, _, numbers @ ..] = &self.header;
+        let (numbers, _) = numbers.as_chunks::<4>();
+        let &[body, _, fields] = numbers else { return None };
+        let number = |bytes| match endian {
+            b'l' => usize::try_from(u32::from_le_bytes(bytes)).ok(),
+            b'B' => usize::try_from(u32::from_be_bytes(bytes)).ok(),
+            _ => None,
+        };
+        let (body, fields) = (number(body)?, number(fields)?);
+        let length = HEADER.checked_add(fields)?.checked_next_multiple_of(8)?.checked_add(body)?;
+        if length > MAX_MESSAGE { None } else { length.checked_sub(self.bytes) }
+    }
+}
+
+#[derive(Debug)]
+struct Writer(OwnedWriteHalf);
+
+#[async_trait]
+impl WriteHalf for Writer {
+    async fn send_message(&mut self, message: &Message) -> zbus::Result<()> {
+        Ok(self.0.write_all(message.data()).await?)
+    }
+
+    async fn sendmsg(&mut self, buffer: &[u8], _: &[std::os::fd::BorrowedFd<'_>]) -> io::Result<usize> {
+        self.0.write(buffer).await
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        self.0.shutdown().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use zbus::MessageStream;
+
+    use super::*;
+
+    fn signal(body: &impl Body) -> Vec<u8> {
+        Message::signal("/a", "a.b", "C").build(body).unwrap().data().to_vec()
+    }
+
+    trait Body: serde::Serialize + zbus::DynamicType {}
+    impl<T: serde::Serialize + zbus::DynamicType> Body for T {}
+
+    /// What comes out at the far end where `bytes` went in, until they end.
+    async fn received(bytes: Vec<u8>) -> Vec<zbus::Result<Message>> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut reader = BusSocket(ours).split().take().0;
+        let writing = async move {
+            let (_unread, mut theirs) = theirs.into_split();
+            theirs.write_all(&bytes).await
+        };
+        let reading = async {
+            let mut all = Vec::new();
+            loop {
+                let one = reader.receive_message(1, &mut Vec::new(), &mut Vec::new()).await;
+                let last = one.is_err();
+                all.push(one);
+                if last {
+                    return all;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), async { tokio::join!(reading, writing).0 }).await.unwrap()
+    }
+
+    fn at_end(last: &zbus::Result<Message>) -> bool {
+        matches!(last, Err(zbus::Error::InputOutput(error)) if error.kind() == io::ErrorKind::UnexpectedEof)
+    }
+
+    #[tokio::test]
+    async fn a_message_that_zbus_refuses_is_left_out_and_the_next_is_read() {
+        let good = signal(&"whole");
+        let mut unknown_type = signal(&vec![1_u8; 3 * READ_AHEAD]);
+        unknown_type[1] = 0;
+        let mut bad_padding = good.clone();
+        bad_padding[HEADER + 1] = 77;
+        let mut bad_version = good.clone();
+        bad_version[3] = 9;
+        let bytes = [&good[..], &unknown_type, &good, &bad_padding, &bad_version, &good].concat();
+        let all = received(bytes).await;
+        assert_eq!(all.len(), 4, "{all:?}");
+        assert!(all[..3].iter().flatten().all(|message| message.data()[..] == good[..]));
+        assert!(at_end(&all[3]), "{:?}", all[3]);
+    }
+
+    #[tokio::test]
+    async fn without_a_length_the_connection_ends() {
+        let mut bytes = signal(&"whole");
+        bytes[0] = b'x';
+        let all = received(bytes).await;
+        assert!(matches!(&all[..], [Err(error)] if !at_end(&all[0]) && !error.to_string().is_empty()), "{all:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_dialled_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bus");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let address = format!("unix:path={}", path.display());
+        let serving = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = stream.into_std().unwrap();
+            Builder::unix_stream(stream).server(zbus::Guid::generate()).p2p().build().await.unwrap()
+        };
+        let dialling = async { dial(&address).await.unwrap().p2p().build().await.unwrap() };
+        let (server, client) = tokio::join!(serving, dialling);
+        let mut signals = MessageStream::from(&client);
+        server.emit_signal(None::<&str>, "/a", "a.b", "C", &vec![7_u8; 100_000]).await.unwrap();
+        let told = futures_util::StreamExt::next(&mut signals).await.unwrap().unwrap();
+        assert_eq!(told.body().deserialize::<Vec<u8>>().unwrap(), [7; 100_000]);
+        client.close().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), server.closed()).await.unwrap();
+        let nobody = dial("unix:path=/nowhere/at/all").await;
+        assert!(matches!(nobody, Err(zbus::Error::Connection(..))));
+    }
+
+    proptest! {
+        /// Whatever one byte becomes, unless it was the length: the message after it is read.
+        #[test]
+        fn one_bad_byte_costs_one_message(at in 0..usize::MAX, byte: u8, size in 0_usize..9000) {
+            let mut changed = signal(&vec![5_u8; size]);
+            let at = at % changed.len();
+            prop_assume!(at != 0 && !(4..8).contains(&at) && !(12..16).contains(&at));
+            changed[at] = byte;
+            let after = signal(&"after");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let all = runtime.block_on(received([changed, after.clone()].concat()));
+            let whole: Vec<_> = all.iter().flatten().map(|message| message.data().to_vec()).collect();
+            prop_assert_eq!(whole.last(), Some(&after));
+            prop_assert!(at_end(all.last().unwrap()));
+        }
+    }
+}
