@@ -17,6 +17,7 @@ mod keyrings;
 mod killed;
 mod lifecycle;
 mod notified;
+mod overheard;
 mod private;
 mod prompts;
 mod published;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     killed::add(&mut suite);
     lifecycle::add(&mut suite);
     notified::add(&mut suite);
+    overheard::add(&mut suite);
     private::add(&mut suite);
     prompts::add(&mut suite);
     published::add(&mut suite);

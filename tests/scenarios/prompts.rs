@@ -132,7 +132,8 @@ async fn closed(asking: OwnedFd) {
     assert_eq!(ended.await.unwrap(), Ok(1), "the dialogue does not close");
 }
 
-async fn call<R>(
+/// Calls a member of the Secret Service.
+pub async fn call<R>(
     client: &Client,
     path: &str,
     interface: &str,

@@ -39,9 +39,9 @@ pub fn add(suite: &mut Suite) {
 }
 
 /// A vault with secrets that are found again, and all that must not be.
-struct Marked {
+pub struct Marked {
     profile: &'static str,
-    passphrase: String,
+    pub passphrase: String,
     /// In every value that is text, at both ends.
     text: String,
     /// In every value that is not.
@@ -49,12 +49,12 @@ struct Marked {
     items: usize,
     passphrases: Vec<Needle>,
     keys: Vec<Needle>,
-    values: Vec<Needle>,
+    pub values: Vec<Needle>,
 }
 
 impl Marked {
     /// A locked vault with `items` secrets.
-    async fn create(session: &Session, profile: &'static str, items: usize) -> Self {
+    pub async fn create(session: &Session, profile: &'static str, items: usize) -> Self {
         let (passphrase, text) = (token(), token());
         let binary = [&[0xff, 0xfe], token().as_bytes()].concat();
         session.vault().await.create(profile, passphrase.as_bytes()).await.unwrap();
@@ -68,7 +68,7 @@ impl Marked {
         marked
     }
 
-    fn value(&self, n: usize) -> String {
+    pub fn value(&self, n: usize) -> String {
         format!("{}-{n}-{}", self.text, self.text)
     }
 
@@ -90,7 +90,7 @@ impl Marked {
         key
     }
 
-    fn all(&self) -> impl Iterator<Item = &Needle> {
+    pub fn all(&self) -> impl Iterator<Item = &Needle> {
         self.passphrases.iter().chain(&self.keys).chain(&self.values)
     }
 
@@ -99,7 +99,7 @@ impl Marked {
     }
 
     /// Changes the passphrase, and the key with it.
-    async fn rekey(&mut self, session: &Session, vault: &VaultProxy<'_>) {
+    pub async fn rekey(&mut self, session: &Session, vault: &VaultProxy<'_>) {
         let new = token();
         vault.change_passphrase(self.profile, self.passphrase.as_bytes(), new.as_bytes()).await.unwrap();
         self.passphrase = new;

@@ -24,8 +24,8 @@ pub fn add(suite: &mut Suite) {
     );
 }
 
-const NAME: &str = "org.freedesktop.secrets";
-const SERVICE: &str = "/org/freedesktop/secrets";
+pub const NAME: &str = "org.freedesktop.secrets";
+pub const SERVICE: &str = "/org/freedesktop/secrets";
 const PERSONAL: &str = "/org/freedesktop/secrets/collection/personal";
 
 pub async fn offered(session: &Session) -> session_tests::session::Daemons {

@@ -11,6 +11,7 @@ pub mod home;
 pub mod logind;
 pub mod manager;
 pub mod memory;
+pub mod monitor;
 pub mod needs;
 pub mod process;
 pub mod random;

@@ -79,16 +79,21 @@ impl Core {
         Self(core)
     }
 
-    /// Those of `needles` that are in it, in whole or in part, and how often.
+    /// As [`found`].
     pub fn holds<'a>(&self, needles: impl IntoIterator<Item = &'a Needle>) -> Vec<String> {
-        let found = needles.into_iter().filter_map(|needle| {
-            let count = |piece: &Vec<u8>| memmem::find_iter(&self.0, piece).count();
-            let counts: Vec<usize> = needle.pieces.iter().map(count).collect();
-            let any = counts.iter().any(|count| *count > 0);
-            any.then(|| format!("{} (its pieces: {counts:?} times)", needle.what))
-        });
-        found.collect()
+        found(&self.0, needles)
     }
+}
+
+/// Those of `needles` that are in `bytes`, in whole or in part, and how often.
+pub fn found<'a>(bytes: &[u8], needles: impl IntoIterator<Item = &'a Needle>) -> Vec<String> {
+    let found = needles.into_iter().filter_map(|needle| {
+        let count = |piece: &Vec<u8>| memmem::find_iter(bytes, piece).count();
+        let counts: Vec<usize> = needle.pieces.iter().map(count).collect();
+        let any = counts.iter().any(|count| *count > 0);
+        any.then(|| format!("{} (its pieces: {counts:?} times)", needle.what))
+    });
+    found.collect()
 }
 
 fn fresh(home: &Home) -> PathBuf {

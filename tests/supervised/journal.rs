@@ -76,13 +76,22 @@ async fn neither_secrets_nor_their_names_are_in_the_journal(session: UserSession
     let store = format!("$HOME/.local/bin/sesame secret set name-in-no-journal <{}", value.display());
     session.run(&["sh", "-c", &store]).await.stdout_of_success();
     session.sesame(&["secret", "get", "name-in-no-journal"]).await.stdout_of_success();
+    let wrong = session.write("wrong", "wrong-in-no-journal").to_str().unwrap().to_owned();
+    let new = session.write("new", "new-in-no-journal").to_str().unwrap().to_owned();
+    let old = session.passphrase_file();
+    for (given, code) in [(&wrong, 6), (&old, 0)] {
+        let words = ["passphrase", "--passphrase-file", given, "--new-passphrase-file", &new];
+        let ended = session.sesame(&words).await;
+        assert_eq!(ended.code, code, "{ended:?}");
+    }
     session.sesame(&["lock"]).await.stdout_of_success();
     // What was said before the lock is there when this is.
     event(&session, events::VAULT_CHANGED, &["PROFILE=personal".into(), "LOCKED=true".into(), "REASON=user".into()])
         .await;
     let everything = session.run(&["journalctl", "--user", "--output=export", "--all"]).await.stdout_of_success();
     assert!(everything.contains("the vault of personal is locked (user)"), "{everything}");
-    for secret in [PASSPHRASE, "value-in-no-journal", "name-in-no-journal"] {
+    // And nothing with which every key of age begins.
+    for secret in [PASSPHRASE, "-in-no-journal", "AGE-SECRET-KEY-1", "age1"] {
         assert!(!everything.contains(secret), "{secret} is in the journal");
     }
 }

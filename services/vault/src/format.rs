@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::{
     content::{Change, Content, Foreign, View},
     error::{Flaw, Limit},
-    item::{Item, ItemId, SESAME},
+    item::{Item, ItemId, SESAME, content_type},
 };
 
 const FORMAT: u64 = 1;
@@ -92,7 +92,7 @@ fn take_in(content: &mut Content, found: FoundItem) -> Result<(), &'static str> 
     let item = Item {
         label: found.label,
         attributes: found.attributes,
-        content_type: found.content_type,
+        content_type: if found.content_type.is_empty() { content_type(&value).into() } else { found.content_type },
         created: found.created,
         modified: found.modified,
         value: value.into(),
@@ -281,6 +281,13 @@ mod tests {
                 r#""origin":"sesame","value_base64":"AP8="}]}"#
             )
         );
+    }
+
+    #[test]
+    fn what_a_hand_left_out_is_what_a_new_secret_has() {
+        let content = one(r#"{"name":"a","value":"x"},{"name":"b","value_base64":"AP8="}"#).unwrap();
+        let types: Vec<&str> = content.secrets.values().map(|item| &*item.content_type).collect();
+        assert_eq!(types, ["text/plain", "application/octet-stream"], "clients take no other for a text");
     }
 
     #[test]
