@@ -8,6 +8,7 @@
 #   make campaign   random histories against a model, some; SEED=n and BUS=name repeat one
 #   make soak       MINUTES=30 of them on both buses at once, and under systemd (as root)
 #   make test-kills  KILLS (3000) of daemon-secrets and of a writer of its vaults, at random instants (an hour)
+#   make test-secrecy  what the release programs leave in memory, on the bus, in /proc and in the logs
 #   make fuzz       SECONDS (60) of each fuzz target; TARGETS=name for one
 #   make bench      the release programs beside what would be used instead, in figures; QUICK=1 for a short look
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev); SECRET_SERVICE=1 also starts daemon-secrets
@@ -59,7 +60,7 @@ fill = for name in $(1); do \
 	sed 's|@bindir@|$(PREFIX)/bin|; s|@libexecdir@|$(libexecdir)|' $(or $(3),systemd-user)/$$name.in >$(2)/$$name && \
 	chmod 644 $(2)/$$name || exit; done
 
-.PHONY: help build demo test test-systemd test-examples pictures campaign soak test-kills fuzz install uninstall \
+.PHONY: help build demo test test-systemd test-examples pictures campaign soak test-kills test-secrecy fuzz install uninstall \
 	check-deps
 
 help:
@@ -127,6 +128,13 @@ test-kills:
 	$(CARGO) build --locked --workspace --bins
 	SESAME_TEST_KILLS=$(KILLS) $(CARGO) test --locked --workspace --lib killed_at -- --ignored --nocapture
 	SESAME_TEST_KILLS=$(KILLS) SESAME_TEST_LIMIT=86400 $(CARGO) test --locked -p session-tests --test scenarios killed_at
+
+# Other than in a debug build, values live in registers and where the optimiser puts them.
+test-secrecy:
+	@tests/check-deps test
+	$(CARGO) build --locked --release --workspace --bins
+	SESAME_TEST_PROGRAMS=$(abspath $(TARGET)/release) \
+		$(CARGO) test --locked -p session-tests --test scenarios forgotten
 
 # What fails is repeated as it says at its end.
 fuzz:

@@ -33,8 +33,8 @@ pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_dbus_daemon(&NEEDS);
         a_locked_daemon_with_200_items_has_forgotten_all_3_times,
         a_locked_daemon_with_10000_items_has_forgotten_all_3_times,
-        sesame_forgets_what_it_was_given_before_it_ends,
-        an_answer_that_nobody_takes_is_gone_with_the_lock,
+        sesame_has_forgotten_what_it_was_given_when_it_ends,
+        an_answer_that_nobody_takes_is_forgotten_with_the_lock,
     );
 }
 
@@ -250,7 +250,7 @@ async fn forgets(session: Session, items: usize, reads: usize, per_write: usize)
 }
 
 /// More than a socket holds, asked for by callers that read no further than the first byte.
-async fn an_answer_that_nobody_takes_is_gone_with_the_lock(session: Session) {
+async fn an_answer_that_nobody_takes_is_forgotten_with_the_lock(session: Session) {
     let daemons = session.daemons().await;
     let used = Marked::create(&session, "personal", 20).await;
     let vault = session.vault().await;
@@ -279,7 +279,7 @@ async fn an_answer_that_nobody_takes_is_gone_with_the_lock(session: Session) {
     assert_eq!(vault.get_secret("personal", "big").await.unwrap(), big.as_bytes());
 }
 
-async fn sesame_forgets_what_it_was_given_before_it_ends(session: Session) {
+async fn sesame_has_forgotten_what_it_was_given_when_it_ends(session: Session) {
     let _daemons = session.daemons().await;
     let used = Marked::create(&session, "personal", 20).await;
     let vault = session.vault().await;

@@ -41,8 +41,12 @@ pub async fn within_deadline<T>(what: &str, event: impl Future<Output = T>) -> T
     }
 }
 
-/// A program of this workspace, as `cargo build --workspace` leaves it beside the tests.
+/// A program of this workspace: in the folder that `SESAME_TEST_PROGRAMS` names, or as `cargo build --workspace` leaves
+/// it beside the tests.
 pub fn program(name: &str) -> PathBuf {
+    if let Some(folder) = std::env::var_os("SESAME_TEST_PROGRAMS") {
+        return std::path::absolute(folder).expect("the folder of the programs").join(name);
+    }
     let tests = std::env::current_exe().expect("the path of the running test");
     let folder = tests.ancestors().nth(2).expect("target/PROFILE above deps/");
     folder.join(name)
