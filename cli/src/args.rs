@@ -538,7 +538,8 @@ pub enum Listing {
     /// For people
     #[default]
     Text,
-    /// One JSON object: "findings" (id, severity, subject, sentence, mend) and "unchecked" (what, why)
+    /// One JSON object: "findings" (id, severity, subject, sentence, mend), "unchecked" (what, why) and "notes"
+    /// (subject, sentence)
     Json,
 }
 

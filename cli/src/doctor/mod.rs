@@ -8,6 +8,7 @@ mod config;
 mod daemons;
 mod files;
 mod lingering;
+mod login;
 mod logind;
 mod memory;
 mod units;
@@ -56,6 +57,15 @@ pub struct Unchecked {
     pub why: String,
 }
 
+/// Something to know, where nothing has to be mended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// What it is about.
+    pub subject: &'static str,
+    /// What is so: one sentence.
+    pub sentence: String,
+}
+
 /// What was found, and what could not be looked at.
 #[derive(Debug, Default, Serialize)]
 pub struct Diagnosis {
@@ -63,6 +73,8 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// Nothing is known of these.
     pub unchecked: Vec<Unchecked>,
+    /// To know.
+    pub notes: Vec<Note>,
 }
 
 impl Diagnosis {
@@ -115,6 +127,7 @@ pub async fn diagnose(patience: std::time::Duration) -> Diagnosis {
     vaults::look(known.as_ref(), &mut diagnosis);
     lingering::look(&mut diagnosis);
     logind::look(patience, &mut diagnosis).await;
+    login::look(&mut diagnosis);
     // Stable: in the order of the looks where two matter as much.
     diagnosis.findings.sort_by_key(|finding| finding.severity);
     diagnosis
@@ -137,7 +150,8 @@ mod tests {
 
     #[test]
     fn advice_is_no_illness() {
-        let with = |severity| Diagnosis { findings: vec![finding("a", severity, "b", "c", "d")], unchecked: vec![] };
+        let with =
+            |severity| Diagnosis { findings: vec![finding("a", severity, "b", "c", "d")], ..Diagnosis::default() };
         assert!(with(Severity::Advice).is_sound());
         assert!(!with(Severity::Warning).is_sound() && !with(Severity::Error).is_sound());
     }

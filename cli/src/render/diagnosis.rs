@@ -1,4 +1,5 @@
-//! The findings of `sesame doctor` as text: what is wrong, and below it the command that mends it.
+//! The findings of `sesame doctor` as text: what is wrong, and below it the command that mends it; then what was not
+//! looked at, and what is good to know.
 
 use super::paint::{Paint, Tone};
 use crate::{
@@ -14,7 +15,10 @@ pub fn text(diagnosis: &Diagnosis, paint: Paint) -> String {
         .iter()
         .map(|not| format!("{} {}: {}\n", paint.paint(Tone::Shut, "not checked"), not.what, printable(&not.why)));
     let none = if diagnosis.findings.is_empty() { "Nothing to mend.\n" } else { "" };
-    unchecked.fold(found + none, |text, line| text + &line)
+    let notes = diagnosis.notes.iter().map(|note| {
+        format!("{} {}: {}\n", paint.paint(Tone::Heading, "note"), note.subject, printable(&note.sentence))
+    });
+    unchecked.chain(notes).fold(found + none, |text, line| text + &line)
 }
 
 fn one(Finding { severity, subject, sentence, mend, .. }: &Finding, paint: Paint) -> String {
@@ -29,7 +33,10 @@ fn one(Finding { severity, subject, sentence, mend, .. }: &Finding, paint: Paint
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{doctor::Unchecked, render::paint::When};
+    use crate::{
+        doctor::{Note, Unchecked},
+        render::paint::When,
+    };
 
     #[test]
     fn each_finding_has_its_command_below_it() {
@@ -42,9 +49,10 @@ mod tests {
         };
         let unchecked = vec![Unchecked { what: "units", why: "no bus".into() }];
         let paint = Paint::for_output(When::Never);
-        let sick = Diagnosis { findings: vec![finding], unchecked: unchecked.clone() };
+        let sick = Diagnosis { findings: vec![finding], unchecked: unchecked.clone(), notes: vec![] };
         assert_eq!(text(&sick, paint), "error b: it is wrong\n    mend it\nnot checked units: no bus\n");
-        let sound = Diagnosis { findings: vec![], unchecked };
-        assert_eq!(text(&sound, paint), "Nothing to mend.\nnot checked units: no bus\n");
+        let notes = vec![Note { subject: "login", sentence: "it works".into() }];
+        let sound = Diagnosis { findings: vec![], unchecked, notes };
+        assert_eq!(text(&sound, paint), "Nothing to mend.\nnot checked units: no bus\nnote login: it works\n");
     }
 }
