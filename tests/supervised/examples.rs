@@ -59,11 +59,13 @@ async fn a_service_is_given_a_credential_while_the_vault_is_unlocked(session: Us
     session.systemctl(&["enable", UNIT]).await;
     let refused = session.run(&["systemctl", "--user", "start", UNIT]).await;
     assert_ne!(refused.code, 0, "it does not start while the vault is locked: {refused:?}");
-    // Its secret is there when the target starts it: the unlock alone would give it an empty one.
     session.unlock("work").await;
+    // Tried when the target starts it: the vault has no such secret yet.
+    session.until_property(UNIT, "ActiveState", "failed").await;
     let set = "printf of-the-server | ~/.local/bin/sesame secret set db-url -p work";
     assert_eq!(session.run(&["sh", "-c", set]).await.code, 0);
-    session.systemctl(&["restart", UNIT]).await;
+    session.sesame(&["lock", "-p", "work"]).await.stdout_of_success();
+    session.unlock("work").await;
     until("the credential", async || match std::fs::read_to_string(format!("{HOME}/served")) {
         Ok(text) if text == "of-the-server" => Ok(()),
         other => Err(other),
