@@ -32,6 +32,7 @@ pub fn add(suite: &mut Suite) {
     );
     scenarios!(suite.on_dbus_daemon(&[Need::Dbusmock]);
         a_locked_screen_locks_its_vaults,
+        a_screen_that_was_locked_while_logind_was_away_locks,
         while_nobody_is_there_reading_keeps_no_vault_open,
         logind_goes_and_comes_back,
         on_the_system_bus_strangers_are_not_believed,
@@ -182,6 +183,18 @@ async fn a_locked_screen_locks_its_vaults(session: Session) {
         assert_eq!(next_change(&mut recorder, seen).await, "VaultChanged personal true false screen", "{told}");
     }
     assert_eq!(vault(&client, "personal").await.1, "screen");
+}
+
+async fn a_screen_that_was_locked_while_logind_was_away_locks(session: Session) {
+    let system = SystemBus::start(&session.home).await;
+    let mut logind = Logind::start(&session.home, &system).await;
+    let _secrets = secrets(&session, "lock_on = [\"screen\"]\n").await;
+    session.create(&["personal"]).await;
+    session.unlock(&["personal"]).await;
+    let mut recorder = session.recorder().await;
+    logind.process.kill9().await;
+    let _back = Logind::start_locked(&session.home, &system).await;
+    assert_eq!(next_change(&mut recorder, 0).await, "VaultChanged personal true false screen");
 }
 
 async fn a_screen_saver_that_logind_does_not_hear_of_locks_too(session: Session) {

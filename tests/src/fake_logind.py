@@ -14,6 +14,11 @@ from dbusmock.templates.logind import *  # pylint: disable=wildcard-import,unuse
 def load(mock, parameters):
     logind.load(mock, parameters)
     mock.AddMethod(MAIN_IFACE, 'GetUser', 'u', 'o', 'ret = "/org/freedesktop/login1/user/%u" % args[0]')
+    for uid in parameters.get('locked', []):
+        # As one that has come back has it: nobody is told.
+        AddSession(mock, 'c1', 'seat0', uid, 'us', True)
+        session = mockobject.objects['/org/freedesktop/login1/session/c1']
+        session.props['org.freedesktop.login1.Session']['LockedHint'] = True
 
 
 @dbus.service.method(MAIN_IFACE, in_signature='ssss', out_signature='h')

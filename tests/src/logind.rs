@@ -110,12 +110,7 @@ impl Logind {
     /// # Panics
     /// It does not start.
     pub async fn start(home: &Home, bus: &SystemBus) -> Self {
-        let template = home.write("fake_logind.py", include_str!("fake_logind.py"));
-        let template = template.display().to_string();
-        let words = ["/usr/bin/python3", "-m", "dbusmock", "--system", "--template", &template];
-        let process = Recipe::new(home, "logind", words).start();
-        let logind = Self { client: bus.client.clone(), process };
-        logind.client.wait_for_owner(NAME).await;
+        let logind = Self::with(home, bus, "{}").await;
         let uid = rustix::process::geteuid().as_raw();
         for (session, uid, user) in [("c1", uid, "us"), ("c2", uid + 1, "another")] {
             logind.mock(PATH, "AddSession", &(session, "seat0", uid, user, true)).await;
@@ -123,6 +118,25 @@ impl Logind {
         let display = ("c1", zbus::ObjectPath::try_from(SESSION).expect("a path"));
         let body = ("org.freedesktop.login1.User", "Display", Variant::from(display));
         logind.call(&user(), "org.freedesktop.DBus.Properties", "Set", &body).await;
+        logind
+    }
+
+    /// Starts it with a session of this user whose screen is locked, which nobody is told.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start_locked(home: &Home, bus: &SystemBus) -> Self {
+        Self::with(home, bus, &format!("{{\"locked\": [{}]}}", rustix::process::geteuid().as_raw())).await
+    }
+
+    async fn with(home: &Home, bus: &SystemBus, parameters: &str) -> Self {
+        let template = home.write("fake_logind.py", include_str!("fake_logind.py"));
+        let template = template.display().to_string();
+        let words =
+            ["/usr/bin/python3", "-m", "dbusmock", "--system", "--template", &template, "--parameters", parameters];
+        let process = Recipe::new(home, "logind", words).start();
+        let logind = Self { client: bus.client.clone(), process };
+        logind.client.wait_for_owner(NAME).await;
         logind
     }
 

@@ -14,6 +14,7 @@ use crate::{Scenario, scenarios};
 pub fn scenarios() -> Vec<Scenario> {
     scenarios!(&[Kind::DbusDaemon], &[];
         a_unit_reads_a_credential_while_unlocked_only,
+        a_large_credential_arrives_whole,
         a_hundred_units_ask_at_once,
         sockets_outlive_a_crash_and_go_with_their_profiles,
         nobody_but_systemd_is_answered,
@@ -60,6 +61,17 @@ async fn a_unit_reads_a_credential_while_unlocked_only(session: UserSession) {
     let report = session.report().await;
     assert!(report.vaults["work"].locked, "asking unlocks nothing");
     assert_eq!(report.daemons["daemon-secrets"].sandbox.as_deref(), Some("full"));
+}
+
+/// More than a socket holds at once, and nearly as much as systemd takes for a unit.
+async fn a_large_credential_arrives_whole(session: UserSession) {
+    with_reader(&session).await;
+    let set = "head -c 750000 /dev/urandom | base64 -w0 | tee %t/large | ~/.local/bin/sesame secret set db-url -p work";
+    let set = set.replace("%t", session.runtime("").to_str().unwrap());
+    assert_eq!(session.run(&["sh", "-c", &set]).await.code, 0);
+    let large = std::fs::read_to_string(session.runtime("large")).unwrap();
+    assert_eq!(large.len(), 1_000_000);
+    assert!(read_by(&session, "large").await == large, "it is another one");
 }
 
 async fn a_hundred_units_ask_at_once(session: UserSession) {

@@ -14,7 +14,7 @@ use daemon_config::LockOn;
 use dbus_interfaces::places;
 use futures_util::StreamExt;
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::timeout,
 };
 use zbus::{Connection, MessageStream, connection::Builder, names::OwnedUniqueName};
@@ -158,6 +158,7 @@ impl Listener<'_> {
         self.ask(async move { sleeps.await.ok().map(Answer::Sleeps) });
         self.renew_inhibitor();
         self.ask_who_is_there();
+        self.ask_whether_locked();
     }
 
     fn want(&mut self, wanted: &BTreeSet<LockOn>) {
@@ -175,14 +176,7 @@ impl Listener<'_> {
             self.vaults.tell(Event::Awake);
             return self.renew_inhibitor();
         }
-        let (inhibitor, gone) = (self.inhibitor.take(), self.vaults.tell(Event::Sleep));
-        tokio::spawn(async move {
-            if timeout(KEYS_DEADLINE, gone).await.is_err() {
-                journal::sleep_is_not_delayed_longer();
-            }
-            // The machine may sleep from here on.
-            drop(inhibitor);
-        });
+        tokio::spawn(let_sleep(self.inhibitor.take(), self.vaults.tell(Event::Sleep)));
     }
 
     fn ask_for_inhibitor(&self) {
@@ -203,6 +197,19 @@ impl Listener<'_> {
             let away = calls::away(&self.connection);
             // Where logind knows no session of this user, nobody can be away from it.
             self.ask(async move { Some(Answer::Away(away.await.unwrap_or(false))) });
+        }
+    }
+
+    /// A screen that was locked while nobody told: of an owner that is new nothing was heard yet.
+    fn ask_whether_locked(&self) {
+        if self.wanted.contains(&LockOn::Screen) {
+            let (locked, vaults) = (calls::is_locked(&self.connection), self.vaults.clone());
+            tokio::spawn(async move {
+                // Where logind does not say, the next word of a lock is waited for, as of any screen.
+                if locked.await.unwrap_or(false) {
+                    vaults.tell(Event::ScreenLocked);
+                }
+            });
         }
     }
 
@@ -238,6 +245,43 @@ impl Listener<'_> {
                 let is_wanted = !self.sleeps && self.wanted.contains(&LockOn::Sleep);
                 self.inhibitor = is_wanted.then_some(inhibitor);
             }
+        }
+    }
+}
+
+/// Lets go of the inhibitor when the keys are gone, or have had their time: the machine may sleep then.
+async fn let_sleep<I>(inhibitor: I, gone: oneshot::Receiver<()>) {
+    if timeout(KEYS_DEADLINE, gone).await.is_err() {
+        journal::sleep_is_not_delayed_longer();
+    }
+    drop(inhibitor);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Dropped, tells when.
+    struct Inhibitor(Option<oneshot::Sender<Duration>>, Instant);
+
+    impl Drop for Inhibitor {
+        fn drop(&mut self) {
+            self.0.take().map(|told| told.send(self.1.elapsed()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sleep_waits_for_the_keys_and_5_s_at_most() {
+        for (keys_take, delayed) in [(Duration::from_secs(2), 2), (Duration::from_secs(60), 5)] {
+            let ((told, closed), (gone, keys_gone)) = (oneshot::channel(), oneshot::channel());
+            tokio::spawn(let_sleep(Inhibitor(Some(told), Instant::now()), keys_gone));
+            tokio::spawn(async move {
+                tokio::time::sleep(keys_take).await;
+                let _ = gone.send(());
+            });
+            assert_eq!(closed.await.unwrap().as_secs(), delayed);
         }
     }
 }

@@ -60,3 +60,25 @@ async fn a_unit_is_given_the_secret_it_names_and_nobody_else_anything() {
     drop(credentials);
     assert!(!socket.exists());
 }
+
+/// A peer that takes nothing: what the socket could not hold is not kept for it once the vault is locked.
+#[tokio::test]
+async fn a_lock_ends_an_answer_that_nobody_takes() {
+    let home = tempfile::tempdir().unwrap();
+    let state = State::new([("work".parse().unwrap(), None)], 0);
+    let (vaults, mut inbox) = handle::channel(state.snapshot());
+    let value: Box<[u8]> = vec![7; 1 << 20].into();
+    let whole = value.len();
+    let owner = tokio::spawn(async move {
+        let Some(Command::Get(_, waiter)) = inbox.commands.recv().await else { panic!("another command") };
+        // By now it is locked, which the state says.
+        assert!(waiter.send(Ok(value)).is_ok());
+        inbox
+    });
+    let credentials = Credentials::open(home.path().join("credentials"), vaults).unwrap();
+    let socket = home.path().join("credentials/work");
+    let given = given(socket, Some("5e5a3e7e57000003/unit/mail.service/db-url"));
+    let given = timeout(DEADLINE / 2, given).await.expect("an end before the deadline of a slow peer");
+    assert!(given.len() < whole, "{}", given.len());
+    drop((owner.await.unwrap(), credentials));
+}

@@ -67,6 +67,23 @@ pub fn is_ours(connection: &Connection, session: String) -> impl Future<Output =
     }
 }
 
+/// Whether the screen of one of this user's sessions is locked already, as far as a desktop says so.
+pub fn is_locked(connection: &Connection) -> impl Future<Output = zbus::Result<bool>> + Send + 'static {
+    let connection = connection.clone();
+    async move {
+        let sessions = call(&connection, PATH, MANAGER, "ListSessions", &()).await?;
+        let sessions: Vec<(String, u32, String, String, OwnedObjectPath)> = sessions.body().deserialize()?;
+        for (_, _, _, _, path) in sessions.iter().filter(|(_, user, ..)| *user == uid()) {
+            // One may have ended meanwhile.
+            let hint = property(&connection, path, SESSION, "LockedHint").await;
+            if hint.is_ok_and(|hint| is_true(Some(&hint))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 fn uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
