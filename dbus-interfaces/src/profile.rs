@@ -78,6 +78,9 @@ pub struct DaemonRow {
     /// What its sandbox enforces.
     #[serde(with = "as_variant::optional", skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
+    /// The sessions that applications have open with it.
+    #[serde(with = "as_variant::optional", skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u32>,
     /// Why its last run ended, kept while it runs.
     #[serde(with = "as_variant::optional", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -20,6 +20,11 @@ pub fn add(suite: &mut Suite) {
         nobody_serves_applications_who_was_not_asked_to,
         a_session_is_its_clients_alone,
         sessions_and_secrets_are_limited,
+        sessions_are_counted_in_the_report,
+        items_and_prompts_are_limited,
+        what_the_configuration_refuses_is_refused,
+        the_configuration_offers_and_withdraws_the_service,
+        aliases_follow_the_profiles,
         the_name_is_not_taken_from_its_owner_and_taken_when_it_is_free,
     );
 }
@@ -204,25 +209,34 @@ async fn a_session_ends_with_the_daemon_and_the_items_stay(session: Session) {
     assert_eq!(application.secret(&item, &plain).await.unwrap(), b"pass-1");
 }
 
+fn is_limited<T: std::fmt::Debug>(refused: zbus::Result<T>) {
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("org.freedesktop.DBus.Error.LimitsExceeded"), "{refused}");
+}
+
 async fn sessions_and_secrets_are_limited(session: Session) {
     let _daemons = offered(&session).await;
-    let greedy = Application(session.client().await);
     let mut paths = std::collections::BTreeSet::new();
-    for _ in 0..1000 {
-        paths.insert(greedy.session().await.unwrap().to_string());
+    let mut all = Vec::new();
+    for _ in 0..4 {
+        let greedy = Application(session.client().await);
+        for _ in 0..250 {
+            paths.insert(greedy.session().await.unwrap().to_string());
+        }
+        is_limited(greedy.session().await);
+        all.push(greedy);
     }
     assert_eq!(paths.len(), 1000, "no path comes twice");
     let other = Application(session.client().await);
-    let refused = other.session().await.unwrap_err();
-    assert!(refused.to_string().contains("org.freedesktop.DBus.Error.LimitsExceeded"), "{refused}");
+    is_limited(other.session().await);
+    let greedy = &all[0];
     let first = paths.first().unwrap().clone();
     greedy.call(&first, "Session", "Close", &()).await.unwrap();
     let plain = other.session().await.unwrap();
     assert!(!paths.contains(plain.as_str()), "a path is never used again");
 
     other.create(&plain, vec![b'x'; 1024 * 1024]).await.unwrap();
-    let refused = other.create(&plain, vec![b'x'; 1024 * 1024 + 1]).await.unwrap_err();
-    assert!(refused.to_string().contains("org.freedesktop.DBus.Error.LimitsExceeded"), "{refused}");
+    is_limited(other.create(&plain, vec![b'x'; 1024 * 1024 + 1]).await);
     let item = other.item().await;
     assert_eq!(other.secret(&item, &plain).await.unwrap().len(), 1024 * 1024);
 }
@@ -241,4 +255,146 @@ async fn the_name_is_not_taken_from_its_owner_and_taken_when_it_is_free(session:
     client.wait_for_owner(NAME).await;
     let doctor = session.sesame(&["doctor"]).await;
     assert!(!doctor.stdout.contains("secret_service = true"), "{}", doctor.stdout);
+}
+
+/// Waits until the hub says that so many sessions are open.
+async fn counted(session: &Session, sessions: u32) {
+    let client = session.client().await;
+    let what = format!("{sessions} sessions in the report");
+    session_tests::user_session::until(&what, async || {
+        let now = client.report().await.daemons["daemon-secrets"].sessions;
+        if now == Some(sessions) { Ok(()) } else { Err(now) }
+    })
+    .await;
+}
+
+async fn sessions_are_counted_in_the_report(session: Session) {
+    let mut daemons = offered(&session).await;
+    counted(&session, 0).await;
+    let (stays, leaves) = (Application(session.client().await), Application(session.client().await));
+    let closed = stays.session().await.unwrap();
+    stays.session().await.unwrap();
+    leaves.session().await.unwrap();
+    counted(&session, 3).await;
+    stays.call(closed.as_str(), "Session", "Close", &()).await.unwrap();
+    counted(&session, 2).await;
+    drop(leaves);
+    counted(&session, 1).await;
+    let json = session.sesame(&["status", "--format", "json"]).await.stdout_of_success();
+    let status: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(status["daemons"]["daemon-secrets"]["sessions"], 1, "{json}");
+    // A hub that comes later asks.
+    daemons.profile.kill9().await;
+    session.client().await.wait_until_gone("org.opensesame.Profile").await;
+    daemons.profile = session.profile().await;
+    counted(&session, 1).await;
+}
+
+async fn items_and_prompts_are_limited(session: Session) {
+    let _daemons = offered(&session).await;
+    let key = session_tests::stock_age::key(&session, "personal", session_tests::PASSPHRASE).await;
+    session.client().await.secrets().await.lock("personal").await.unwrap();
+    let items = (0..10_000).map(|n| {
+        format!(r#"{{"name":"{n}","label":"{n}","attributes":{{"n":"{n}","all":"1"}},"origin":"test","value":"v{n}"}}"#)
+    });
+    let items: Vec<String> = items.collect();
+    let json = format!(r#"{{"format":1,"profile":"personal","items":[{}]}}"#, items.join(","));
+    session_tests::stock_age::fill(&session, "personal", &key, &json).await;
+    session.unlock(&["personal"]).await;
+    let application = Application(session.client().await);
+    let plain = application.session().await.unwrap();
+    for (attribute, value, found) in [("n", "9999", 1), ("all", "1", 10_000)] {
+        let wanted = HashMap::from([(attribute, value)]);
+        let answer = application.call(SERVICE, "Service", "SearchItems", &wanted).await.unwrap();
+        let (open, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = answer.body().deserialize().unwrap();
+        assert_eq!((open.len(), locked.len()), (found, 0), "{attribute}");
+    }
+    is_limited(application.create(&plain, b"one more".into()).await);
+    let looked_up = session.run(&["secret-tool", "lookup", "n", "4711"]).await.stdout_of_success();
+    assert_eq!(looked_up, "v4711");
+
+    let collection = async || {
+        let label = HashMap::from([("org.freedesktop.Secret.Collection.Label", Variant::from("new"))]);
+        application.call(SERVICE, "Service", "CreateCollection", &(label, "")).await
+    };
+    let mut prompts = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        let (_, prompt): (OwnedObjectPath, OwnedObjectPath) = collection().await.unwrap().body().deserialize().unwrap();
+        prompts.insert(prompt.to_string());
+    }
+    assert_eq!(prompts.len(), 100, "no path comes twice");
+    is_limited(collection().await);
+    application.call(prompts.first().unwrap(), "Prompt", "Dismiss", &()).await.unwrap();
+    collection().await.unwrap();
+}
+
+async fn what_the_configuration_refuses_is_refused(session: Session) {
+    let config = "work_factor = 15\nsecret_service = true\nplain_sessions = false\n\
+                  [profiles.personal]\nlocked_search = false\n";
+    session.home.write("config/open-sesame/config.toml", config);
+    let _daemons = session.daemons().await;
+    let application = Application(session.client().await);
+    application.0.wait_for_owner(NAME).await;
+    session.create(&["personal", "work"]).await;
+    session.unlock(&["personal", "work"]).await;
+    let refused = application.session().await.unwrap_err().to_string();
+    assert!(refused.contains("org.freedesktop.DBus.Error.NotSupported"), "{refused}");
+    let store = ["secret-tool", "store", "--label=Mail", "server", "example.org"];
+    session.run_fed(&store, b"pass-1").await.stdout_of_success();
+    let lookup = ["secret-tool", "lookup", "server", "example.org"];
+    assert_eq!(session.run(&lookup).await.stdout_of_success(), "pass-1");
+    for (profile, searched) in [("personal", false), ("work", true)] {
+        session.vault().await.set_secret(profile, "a", b"x").await.unwrap();
+        assert_eq!(session.home.vaults().join(profile).join("attributes.json").exists(), searched, "{profile}");
+    }
+    let secrets = application.0.secrets().await;
+    secrets.lock_all().await.unwrap();
+    let found = application.call(SERVICE, "Service", "SearchItems", &HashMap::from([("name", "a")])).await.unwrap();
+    let (open, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = found.body().deserialize().unwrap();
+    let locked: Vec<_> = locked.iter().map(|path| path.as_str().split('/').nth_back(1).unwrap()).collect();
+    assert_eq!((open.len(), locked), (0, vec!["work"]));
+}
+
+async fn the_configuration_offers_and_withdraws_the_service(session: Session) {
+    let daemons = offered(&session).await;
+    let application = Application(session.client().await);
+    application.session().await.unwrap();
+    counted(&session, 1).await;
+    let configure = |offered: bool| {
+        session.home.write("config/open-sesame/config.toml", format!("work_factor = 15\nsecret_service = {offered}\n"));
+        daemons.secrets.signal(rustix::process::Signal::HUP);
+    };
+    configure(false);
+    application.0.wait_until_gone(NAME).await;
+    counted(&session, 0).await;
+    assert_eq!(session.client().await.report().await.health, "ok");
+    configure(true);
+    application.0.wait_for_owner(NAME).await;
+    application.session().await.unwrap();
+    counted(&session, 1).await;
+}
+
+async fn aliases_follow_the_profiles(session: Session) {
+    let _daemons = offered(&session).await;
+    session.create(&["work"]).await;
+    session.unlock(&["work"]).await;
+    let application = Application(session.client().await);
+    let alias = async |name: &str| -> String {
+        let read = application.call(SERVICE, "Service", "ReadAlias", &name).await.unwrap();
+        read.body().deserialize::<OwnedObjectPath>().unwrap().to_string()
+    };
+    assert_eq!(alias("default").await, PERSONAL);
+    assert_eq!(alias("nobody").await, "/");
+    session.sesame(&["profile", "default", "work"]).await.stdout_of_success();
+    assert_eq!(alias("default").await, "/org/freedesktop/secrets/collection/work");
+    session.run_fed(&["secret-tool", "store", "--label=Mail", "server", "b"], b"pass-2").await.stdout_of_success();
+    assert_eq!(session.vault().await.list_items("work").await.unwrap().len(), 1, "stored in the default profile");
+    assert_eq!(session.vault().await.list_items("personal").await.unwrap().len(), 0);
+
+    // The collection that is in memory only: found like the others, and in no vault.
+    let store = ["secret-tool", "store", "--collection=session", "--label=Passing", "server", "c"];
+    session.run_fed(&store, b"pass-3").await.stdout_of_success();
+    assert_eq!(alias("session").await, "/org/freedesktop/secrets/collection/_session");
+    assert_eq!(session.run(&["secret-tool", "lookup", "server", "c"]).await.stdout_of_success(), "pass-3");
+    assert_eq!(session.vault().await.list_items("work").await.unwrap().len(), 1);
 }

@@ -66,6 +66,8 @@ struct Daemon<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sandbox: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
 }
 
@@ -154,6 +156,7 @@ fn daemon(row: &DaemonRow) -> Daemon<'_> {
         last_seen_usec: row.last_seen_usec,
         restarts: row.restarts,
         sandbox: row.sandbox.as_deref(),
+        sessions: row.sessions,
         reason: row.reason.as_deref(),
     }
 }

@@ -76,6 +76,7 @@ pub fn full() -> Report {
             last_seen_usec: Some(2_500_000),
             restarts: Some(pid - 1),
             sandbox: Some("full".into()),
+            sessions: (name == "daemon-secrets").then_some(2),
             reason: None,
         };
     }

@@ -12,7 +12,7 @@ use daemon_runtime::{clock, outbox::Outbox};
 use dbus_interfaces::{Error, ProfileName, secrets};
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
-use zbus::{Connection, Message, MessageStream, names::OwnedUniqueName};
+use zbus::{Connection, Message, MessageStream, OwnedVariant, names::OwnedUniqueName};
 
 use self::asking::{gone, hung, not_reported};
 use crate::{
@@ -155,6 +155,10 @@ impl Actor {
                     self.ask_introduction();
                 }
             }
+            Heard::Sessions(sessions) => {
+                self.sign_of_life();
+                self.apply(Event::SessionsKnown(sessions));
+            }
             Heard::SignOfLife => self.sign_of_life(),
             Heard::Answer => self.answered(message),
             Heard::Forged { sender, member } => {
@@ -288,9 +292,16 @@ impl Actor {
                     self.apply(Event::PidKnown(pid));
                 }
             }
+            Call::Sessions => {
+                let sessions = message.body().deserialize::<OwnedVariant>().ok();
+                if let Some(sessions) = sessions.and_then(|sessions| u32::try_from(sessions).ok()) {
+                    self.apply(Event::SessionsKnown(sessions));
+                }
+            }
             Call::Introduction => match stream::introduction(message) {
                 Some(introduction) => {
                     self.apply(Event::Introduced(introduction));
+                    self.ask_sessions();
                     self.reconcile(None);
                 }
                 None => self.apply(Event::Unanswered),

@@ -38,6 +38,8 @@ pub enum Call {
     Pid,
     /// What daemon-secrets says of its run.
     Introduction,
+    /// How many sessions applications have open with it.
+    Sessions,
     /// Every vault: a reconciliation.
     State(Vec<Waiter<bool>>),
     /// Every vault: only to see whether it answers.
@@ -188,6 +190,11 @@ pub fn pid(owner: &OwnedUniqueName) -> zbus::Result<Message> {
 /// Asks `owner` who it is.
 pub fn introduction(owner: &OwnedUniqueName) -> zbus::Result<Message> {
     to(owner, daemon::PATH, PROPERTIES, "GetAll").build(&daemon::INTERFACE)
+}
+
+/// Asks `owner` how many sessions applications have open with it.
+pub fn sessions(owner: &OwnedUniqueName) -> zbus::Result<Message> {
+    to(owner, secrets::PATH, PROPERTIES, "Get").build(&(secrets::INTERFACE, "Sessions"))
 }
 
 /// Asks `owner` for every vault.

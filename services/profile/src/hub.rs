@@ -30,6 +30,8 @@ pub enum Event {
     Announced(BTreeMap<ProfileName, VaultState>),
     /// daemon-secrets stated its vaults because it was asked, at this tick.
     Reconciled(BTreeMap<ProfileName, VaultState>, u64),
+    /// Applications have so many sessions open with daemon-secrets.
+    SessionsKnown(u32),
     /// daemon-secrets sent something.
     Heard,
     /// daemon-secrets let a deadline pass.
@@ -152,6 +154,11 @@ impl Hub {
             self.stale = true;
             return Vec::new();
         }
+        if let Event::SessionsKnown(sessions) = event {
+            self.peers.set_sessions(DaemonName::Secrets, sessions);
+            self.stale = true;
+            return Vec::new();
+        }
         let (peers, reconciled) = self.transit(event, now_usec);
         let before = Arc::clone(&self.report);
         let mut after = self.render();
@@ -194,6 +201,7 @@ impl Hub {
                 reconciled = Some(Change::Reconciled { tick, changed });
                 Vec::new()
             }
+            Event::SessionsKnown(_) => Vec::new(),
             Event::Heard => self.peers.heard(name, now_usec).into_iter().collect(),
             Event::Unanswered => self.peers.unanswered(name, now_usec).into_iter().collect(),
             Event::OwnerGone => {

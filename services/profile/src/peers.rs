@@ -100,6 +100,7 @@ struct Peer {
     present: bool,
     pid: Option<u32>,
     last_seen_usec: Option<u64>,
+    sessions: Option<u32>,
     reason: Option<String>,
     // How the last run ended, which an owner of the name that never said who it is does not change.
     ended: State,
@@ -124,6 +125,7 @@ impl DaemonTracker {
             present: false,
             pid: None,
             last_seen_usec: None,
+            sessions: None,
             reason: None,
             ended: State::Stopped,
             unexplained: false,
@@ -169,6 +171,11 @@ impl DaemonTracker {
         self.peer(name).pid = Some(pid);
     }
 
+    /// Applications have so many sessions open with `name`.
+    pub fn set_sessions(&mut self, name: DaemonName, sessions: u32) {
+        self.peer(name).sessions = Some(sessions);
+    }
+
     /// `name` sent something: whatever it was, it lives. A run that did not say yet who it is stays what it was.
     pub fn heard(&mut self, name: DaemonName, now_usec: u64) -> Option<PeerChange> {
         let peer = self.peer(name);
@@ -188,7 +195,7 @@ impl DaemonTracker {
     /// or one that came and went unheard. Its end is nobody's loss.
     pub fn lose(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
         let peer = self.peer(name);
-        peer.pid = None;
+        (peer.pid, peer.sessions) = (None, None);
         if !std::mem::take(&mut peer.present) {
             let ended = peer.ended;
             return self.set(name, ended, now_usec, false).into_iter().collect();
@@ -291,6 +298,7 @@ impl DaemonTracker {
             last_seen_usec: peer.last_seen_usec,
             restarts: run_by_systemd.map(|facts| facts.restarts),
             sandbox: peer.run.as_ref().filter(|_| lives).map(|run| run.sandbox.clone()),
+            sessions: peer.sessions,
             reason: peer.reason.clone(),
         }
     }

@@ -36,6 +36,8 @@ pub enum Heard {
     /// The owner announces a run.
     #[expect(missing_docs, reason = "its daemon id")]
     Started { id: String },
+    /// The owner counts the sessions of applications.
+    Sessions(u32),
     /// The owner said something of no further interest.
     SignOfLife,
     /// An answer to one of the hub's calls.
@@ -87,6 +89,9 @@ fn signal(message: &Message, owners: &Owners) -> Heard {
             Ok((_, id)) => Heard::Started { id: id.into() },
             Err(_) => Heard::SignOfLife,
         },
+        (secrets::INTERFACE, "SessionsChanged") => {
+            message.body().deserialize().map_or(Heard::SignOfLife, Heard::Sessions)
+        }
         _ => Heard::SignOfLife,
     }
 }

@@ -29,14 +29,15 @@ use daemon_secrets::{
     journal,
     listening::Listening,
     runtime_folder::RuntimeFolder,
-    secret_service::provider::Provider,
+    secret_service::{desk::Own, provider::Provider},
     state::{Snapshot, State, Trouble},
     units::Units,
 };
 use dbus_interfaces::{places, secrets, vault};
 use private_socket::{Listener, Peer};
+use tokio::sync::watch;
 use vault_store::Store;
-use zbus::ObjectPath;
+use zbus::{Connection, ObjectPath, names::OwnedUniqueName};
 
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = WIPING_ALLOCATOR;
@@ -68,11 +69,8 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     // It listens before it takes its name: whoever sees the name finds the socket.
     let listener = Listener::bind(&places::private_socket()?)?;
     let for_units = credentials(&handle)?;
-    let connection = bus::connect(&process, |builder| {
-        builder.serve_at(secrets::PATH, Secrets::admitted(handle.clone(), permits.clone()))
-    })
-    .await?;
-    let name = connection.unique_name().cloned().ok_or(bus::BusError::Lost)?;
+    let (counted, sessions) = watch::channel(0);
+    let (connection, name) = connect(&process, &handle, &sessions, &permits).await?;
     let outbox = Outbox::new(connection.clone());
     let actor = Actor::new(state, Arc::new(store), inbox, outbox.clone(), name.clone())?;
     tokio::spawn(actor.with_units(units).with_answers(listener.answers()).run());
@@ -85,7 +83,8 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
     handle.configure(&configuration.current().config);
     let listening = Listening::start(connection.clone(), handle.clone(), &configuration.current().config);
     let (asked, configured, ticked) = (handle.clone(), handle.clone(), listening.clone());
-    let provider = Provider { vaults: handle.clone(), own: connection.clone(), says: (outbox, name) };
+    let provider =
+        Provider { vaults: handle.clone(), own: connection.clone(), says: Own { says: (outbox, name), counted } };
     let offered = provider.start(configuration.current().config.clone());
     #[cfg(debug_assertions)]
     {
@@ -126,6 +125,22 @@ fn found(store: &Store, now_usec: u64) -> Result<State, Failure> {
         (profile, trouble)
     });
     Ok(State::new(found, now_usec))
+}
+
+/// The connection to the session bus, with what is served there, and its unique name.
+async fn connect(
+    process: &Process,
+    handle: &Handle,
+    sessions: &watch::Receiver<u32>,
+    permits: &Permits,
+) -> Result<(Connection, OwnedUniqueName), bus::BusError> {
+    let connection = bus::connect(process, |builder| {
+        let served = Secrets::admitted(handle.clone(), sessions.clone(), permits.clone());
+        builder.serve_at(secrets::PATH, served)
+    })
+    .await?;
+    let name = connection.unique_name().cloned().ok_or(bus::BusError::Lost)?;
+    Ok((connection, name))
 }
 
 /// The sockets for units. Like the private one they are there before the name is.

@@ -94,6 +94,13 @@ impl Actor {
         }
     }
 
+    pub(super) fn ask_sessions(&mut self) {
+        if let Some(owner) = &self.owners.secrets {
+            let message = calls::sessions(owner);
+            self.call(message, Call::Sessions);
+        }
+    }
+
     pub(super) fn probe_if_silent(&mut self) {
         let Some(owner) = &self.owners.secrets else { return };
         let now = Instant::now();
@@ -122,7 +129,7 @@ impl Actor {
                 // The bus itself is slow; who owns the names is still to be known.
                 Call::Owner => self.call(calls::owner(secrets::NAME), Call::Owner),
                 Call::Manager => self.call(calls::owner(MANAGER), Call::Manager),
-                Call::Pid | Call::Unit(_) => {}
+                Call::Pid | Call::Sessions | Call::Unit(_) => {}
                 Call::Notify => {
                     let sending = self.notifications.answered(None);
                     self.notify(sending);
@@ -144,6 +151,7 @@ impl Actor {
             Call::Forward(waiter) => self.answer(move || drop(waiter.send(Err(why())))),
             Call::Owner
             | Call::Pid
+            | Call::Sessions
             | Call::Introduction
             | Call::Probe
             | Call::Manager

@@ -146,6 +146,15 @@ fn what_is_known_already_is_not_told_again() {
 }
 
 #[test]
+fn sessions_are_news_that_is_told_when_asked_for() {
+    let mut hub = reported();
+    assert_eq!(hub.apply(Event::SessionsKnown(3), 5), []);
+    assert_eq!(hub.report().daemons["daemon-secrets"].sessions, Some(3));
+    hub.apply(Event::OwnerGone, 6);
+    assert_eq!(hub.report().daemons["daemon-secrets"].sessions, None, "they ended with it");
+}
+
+#[test]
 fn a_corrupt_vault_and_a_bad_configuration_are_problems() {
     let mut hub = reported();
     let mut vaults = one_unlocked();

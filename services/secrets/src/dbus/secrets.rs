@@ -21,12 +21,13 @@ pub struct Secrets {
     vaults: Handle,
     // A change is published here before it is announced or answered, so that it is never behind either.
     state: watch::Receiver<Arc<Snapshot>>,
+    sessions: watch::Receiver<u32>,
 }
 
 impl Secrets {
     /// The object, with its calls admitted.
-    pub fn admitted(vaults: Handle, permits: Permits) -> Admitted<Self> {
-        Admitted::on_bus(Self { state: vaults.snapshots(), vaults }, permits, WAITS)
+    pub fn admitted(vaults: Handle, sessions: watch::Receiver<u32>, permits: Permits) -> Admitted<Self> {
+        Admitted::on_bus(Self { state: vaults.snapshots(), vaults, sessions }, permits, WAITS)
     }
 
     fn seen(&self) -> Arc<Snapshot> {
@@ -97,6 +98,14 @@ impl Secrets {
     fn generation(&self) -> u64 {
         self.seen().generation
     }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn sessions(&self) -> u32 {
+        *self.sessions.borrow()
+    }
+
+    #[zbus(signal)]
+    async fn sessions_changed(emitter: &SignalEmitter<'_>, sessions: u32) -> zbus::Result<()>;
 
     #[zbus(signal)]
     async fn locked_item_requested(emitter: &SignalEmitter<'_>, profile: &str, connection: &str) -> zbus::Result<()>;

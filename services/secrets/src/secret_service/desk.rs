@@ -50,6 +50,8 @@ pub struct Desk {
     pub announcements: Arc<Announcements>,
     /// What daemon-secrets says of itself, on its own connection.
     pub own: (Outbox, OwnedUniqueName),
+    /// How many sessions are open, for who looks.
+    counted: watch::Sender<u32>,
     /// The questions that people are asked now.
     pub asking: super::asking::Asking,
     // A change is published here before it is announced or answered.
@@ -77,16 +79,26 @@ pub struct Matches {
     pub locked: Vec<(Collection, ItemId)>,
 }
 
+/// What is daemon-secrets' own: how it speaks of itself, and where it counts sessions.
+#[derive(Clone)]
+pub struct Own {
+    /// What it says on its own connection, and as whom.
+    pub says: (Outbox, OwnedUniqueName),
+    /// The open sessions.
+    pub counted: watch::Sender<u32>,
+}
+
 impl Desk {
     /// A desk on `connection`.
-    pub fn new(vaults: Handle, connection: Connection, own: (Outbox, OwnedUniqueName), configured: Configured) -> Self {
+    pub fn new(vaults: Handle, connection: Connection, own: Own, configured: Configured) -> Self {
         let announcements = Arc::new(Announcements::new(Outbox::new(connection.clone())));
         Self {
             state: vaults.snapshots(),
             vaults,
             connection,
             announcements,
-            own,
+            own: own.says,
+            counted: own.counted,
             asking: super::asking::Asking::default(),
             open: Mutex::default(),
             configured: Mutex::new(configured),
@@ -282,8 +294,33 @@ impl Desk {
             if let Some(desk) = desk.upgrade() {
                 desk.open().sessions.end_of(&owner);
                 desk.open().prompts.end_of(&owner);
+                desk.count_sessions();
             }
         });
+    }
+
+    /// Says how many sessions are open, where that changed.
+    pub fn count_sessions(&self) {
+        // Counted and sent under the lock, so that the last count that is told is the true one.
+        let open = self.open();
+        self.tell_sessions(u32::try_from(open.sessions.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Ends every session, as a client sees it that finds the service gone.
+    pub fn close(&self) {
+        self.open().sessions = Sessions::default();
+        self.count_sessions();
+    }
+
+    fn tell_sessions(&self, now: u32) {
+        if self.counted.send_replace(now) == now {
+            return;
+        }
+        let (path, interface) = (dbus_interfaces::secrets::PATH, dbus_interfaces::secrets::INTERFACE);
+        let signal = Message::signal(path, interface, "SessionsChanged").sender(self.own.1.clone());
+        if let Ok(signal) = signal.build(&now) {
+            self.own.0.send(signal);
+        }
     }
 
     /// Says that somebody asked for an item of a locked vault, so that a panel can show it.

@@ -1,22 +1,24 @@
 //! Whether the Secret Service is offered: follows the configuration, takes the name where nobody has it, waits for it
 //! where somebody does, and lets it go.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use daemon_config::Config;
-use daemon_runtime::{bus, bus_socket::dial, outbox::Outbox};
+use daemon_runtime::{bus, bus_socket::dial};
 use dbus_interfaces::{events, places};
 use futures_util::StreamExt;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use zbus::{
     Connection, MatchRule, MessageStream,
     fdo::{RequestNameFlags, RequestNameReply},
     message::Type,
-    names::OwnedUniqueName,
 };
 
 use super::{
-    desk::{Configured, Desk},
+    desk::{Configured, Desk, Own},
     dispatch::{calls, serve},
 };
 use crate::handle::Handle;
@@ -26,6 +28,8 @@ pub const NAME: &str = "org.freedesktop.secrets";
 
 /// The bus driver answers from memory.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// After the loss of the connection: with a session that ends this daemon is gone before.
+const REST: Duration = Duration::from_secs(1);
 
 /// What the provider offers the service with.
 pub struct Provider {
@@ -33,8 +37,8 @@ pub struct Provider {
     pub vaults: Handle,
     /// The daemon's own connection.
     pub own: Connection,
-    /// What the daemon says there, and as whom.
-    pub says: (Outbox, OwnedUniqueName),
+    /// What is said there.
+    pub says: Own,
 }
 
 impl Provider {
@@ -53,23 +57,24 @@ impl Provider {
                 }
                 continue;
             }
-            let mut unwanted = config.clone();
-            let offered = tokio::select! {
-                offered = self.offer(config.clone()) => offered,
-                _ = unwanted.wait_for(|config| !config.secret_service) => Ok(()),
-            };
+            let offered = self.offer(config.clone()).await;
             self.vaults.announce_to(None);
-            if let Err(cause) = offered {
-                tracing::error!(%cause, "the Secret Service cannot be offered: {cause}");
-                // Another try when the configuration is another one.
-                if config.changed().await.is_err() {
-                    return;
+            match offered {
+                Ok(()) => {}
+                // With the session, as a rule, and this daemon's own connection goes too: nothing to be said.
+                Err(zbus::Error::InputOutput(_)) => sleep(REST).await,
+                Err(cause) => {
+                    tracing::error!(%cause, "the Secret Service cannot be offered: {cause}");
+                    // Another try when the configuration is another one.
+                    if config.changed().await.is_err() {
+                        return;
+                    }
                 }
             }
         }
     }
 
-    /// Offers the service until the connection is lost, or this is dropped and the connection with it.
+    /// Offers the service while the configuration wants it.
     async fn offer(&self, mut config: watch::Receiver<Config>) -> zbus::Result<()> {
         let address = places::session_bus();
         let connection = dial(&address).await?.build().await?;
@@ -79,20 +84,25 @@ impl Provider {
         let desk = Arc::new(desk);
         // Served and announced before the name is ours: whoever sees the name finds everything.
         self.vaults.announce_to(Some(Arc::clone(&desk.announcements)));
-        let follow = async {
-            while config.changed().await.is_ok() {
+        let unwanted = async {
+            while config.changed().await.is_ok() && config.borrow().secret_service {
                 desk.configure(configured_of(&config));
             }
         };
-        tokio::select! {
-            () = serve(Arc::clone(&desk), self.own.clone(), messages) => {}
-            lost = own_when_free(&connection) => lost?,
-            () = follow => {}
-        }
-        // Tasks that wait hold the connection: it is closed for all.
+        let ended = tokio::select! {
+            () = serve(Arc::clone(&desk), self.own.clone(), messages) => Err(lost()),
+            ended = own_when_free(&connection) => ended,
+            () = unwanted => Ok(()),
+        };
+        // Tasks that wait hold the connection, and their clients' sessions: both end for all.
         let _ = connection.close().await;
-        Ok(())
+        desk.close();
+        ended
     }
+}
+
+fn lost() -> zbus::Error {
+    io::Error::from(io::ErrorKind::UnexpectedEof).into()
 }
 
 fn configured_of(config: &watch::Receiver<Config>) -> Configured {
@@ -104,7 +114,7 @@ fn configured(config: &Config) -> Configured {
     Configured { plain_sessions: config.plain_sessions, not_searched: not_searched.cloned().collect() }
 }
 
-/// Takes the name, at once or when its owner lets it go. Never returns but with an error.
+/// Takes the name, at once or when its owner lets it go. Returns only where it fails.
 async fn own_when_free(connection: &Connection) -> zbus::Result<()> {
     let rule = MatchRule::builder()
         .msg_type(Type::Signal)
@@ -136,7 +146,7 @@ async fn own_when_free(connection: &Connection) -> zbus::Result<()> {
             );
         }
         if changes.next().await.is_none() {
-            return Ok(());
+            return Err(lost());
         }
     }
 }

@@ -27,7 +27,10 @@ pub struct Service(pub Arc<Desk>);
 impl Service {
     fn opened(&self, owner: &str, cipher: Cipher) -> Result<OwnedObjectPath, Error> {
         let opened = self.0.open().sessions.open(owner, cipher);
-        let (number, first) = opened.ok_or_else(|| limits("1,000 sessions are open; close some and retry"))?;
+        let (number, first) = opened.ok_or_else(|| {
+            limits("too many sessions are open (250 of one client, 1,000 of all); close some and retry")
+        })?;
+        self.0.count_sessions();
         if first {
             self.0.follow(owner.into());
         }

@@ -22,6 +22,7 @@ pub struct Session {
 impl Session {
     async fn close(&self, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
         let closed = self.desk.open().sessions.close(self.number, &caller::connection(&header));
+        self.desk.count_sessions();
         if closed { Ok(()) } else { Err(no_session()) }
     }
 }

@@ -6,6 +6,8 @@ use session_cipher::Cipher;
 
 /// More are never open.
 const MAX_SESSIONS: usize = 1000;
+/// Nor more of one client, so that none keeps all the others out.
+const MAX_OF_ONE: usize = 250;
 
 /// The open sessions.
 #[derive(Default)]
@@ -22,15 +24,15 @@ struct Session {
 
 impl Sessions {
     /// Opens one for the connection `owner`: its number, and whether it is the owner's first. Nothing where there are
-    /// too many.
+    /// too many, of all or of this one.
     pub fn open(&mut self, owner: &str, cipher: Cipher) -> Option<(u64, bool)> {
-        if self.open.len() >= MAX_SESSIONS {
+        let of_owner = self.open.values().filter(|session| *session.owner == *owner).count();
+        if self.open.len() >= MAX_SESSIONS || of_owner >= MAX_OF_ONE {
             return None;
         }
-        let first = !self.open.values().any(|session| *session.owner == *owner);
         self.last += 1;
         self.open.insert(self.last, Session { owner: owner.into(), cipher: Arc::new(cipher) });
-        Some((self.last, first))
+        Some((self.last, of_owner == 0))
     }
 
     /// The cipher of a session of `owner`.
@@ -49,13 +51,9 @@ impl Sessions {
     }
 
     /// How many are open.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
         self.open.len()
-    }
-
-    /// Whether none is open.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
     }
 }
 
@@ -83,9 +81,12 @@ mod tests {
     #[test]
     fn a_thousand_and_no_more() {
         let mut sessions = Sessions::default();
-        assert!((0..MAX_SESSIONS).all(|_| sessions.open(":1.1", Cipher::Plain).is_some()));
-        assert!(sessions.open(":1.2", Cipher::Plain).is_none());
+        for owner in [":1.1", ":1.2", ":1.3", ":1.4"] {
+            assert!((0..MAX_OF_ONE).all(|_| sessions.open(owner, Cipher::Plain).is_some()));
+            assert!(sessions.open(owner, Cipher::Plain).is_none(), "the others are to have some too");
+        }
+        assert!(sessions.open(":1.5", Cipher::Plain).is_none());
         sessions.end_of(":1.1");
-        assert!(sessions.is_empty() && sessions.open(":1.2", Cipher::Plain).is_some());
+        assert!(sessions.len() == 750 && sessions.open(":1.5", Cipher::Plain).is_some());
     }
 }
