@@ -11,6 +11,7 @@ mod bounded;
 mod command_line;
 mod exit_codes;
 mod hostile;
+mod imported;
 mod installed;
 mod items;
 mod keyrings;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     command_line::add(&mut suite);
     exit_codes::add(&mut suite);
     hostile::add(&mut suite);
+    imported::add(&mut suite);
     installed::add(&mut suite);
     items::add(&mut suite);
     keyrings::add(&mut suite);

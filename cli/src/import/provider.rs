@@ -66,8 +66,10 @@ impl<'a> Provider<'a> {
             return Err(Error::NotRunning(WHO));
         }
         let connection: String = bus.call(DRIVER, "GetNameOwner", &NAME, deadline()).await?;
-        let ours = bus.call::<String>(DRIVER, "GetNameOwner", &SECRETS.name, deadline()).await;
-        if ours.is_ok_and(|ours| ours == connection) {
+        // daemon-secrets speaks there on a connection of its own: it is known by its process.
+        let process = async |name: &str| bus.call::<u32>(DRIVER, "GetConnectionUnixProcessID", &name, deadline()).await;
+        let ours = process(SECRETS.name).await;
+        if ours.is_ok() && ours.ok() == process(&connection).await.ok() {
             let why = "daemon-secrets itself is the Secret Service of this session, and has all that it has";
             return Err(Error::Other(why.into()));
         }
