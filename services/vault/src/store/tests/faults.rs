@@ -180,6 +180,33 @@ fn a_stored_secret_is_there_and_a_refused_one_is_not() {
     );
 }
 
+/// The file by which items of a locked vault are found may be behind its vault where a fault came between the two, and
+/// is never ahead of it; the next unlock brings them together.
+#[test]
+fn a_locked_vault_is_searched_for_what_it_has() {
+    let wanted = |name: &str| [("name".into(), name.into())].into();
+    at_each_operation(
+        |store| {
+            let mut vault = store.unlock(&profile("work"), &"work".into())?;
+            store.make_searched(&mut vault, true)?;
+            change(store, &mut vault, set("more", "x"))
+        },
+        |sandbox, outcome, at| {
+            let vaults = sandbox.home.path().join("vaults");
+            let found = |name| find_locked(&vaults, &profile("work"), &wanted(name)).len();
+            let mut vault = sandbox.unlock("work");
+            let there = value(&vault, "more").is_some();
+            must_match(&outcome, there, at);
+            assert!(found("who") <= 1 && (found("more") == 0 || there), "{at}");
+            sandbox.store.make_searched(&mut vault, true).unwrap();
+            assert_eq!((found("who"), found("more")), (1, usize::from(there)), "{at}");
+            assert_eq!(sandbox.names("work"), [SIDECAR, IDENTITY, ITEMS], "{at}");
+            sandbox.store.make_searched(&mut vault, false).unwrap();
+            assert_eq!(sandbox.names("work"), [IDENTITY, ITEMS], "{at}");
+        },
+    );
+}
+
 #[test]
 fn a_deleted_secret_is_gone_and_a_kept_one_is_there() {
     at_each_operation(
