@@ -7,10 +7,16 @@ use session_tests::{
     suite::Suite,
 };
 
+use crate::{
+    prompts::call,
+    secret_service::{SERVICE, offered},
+};
+
 pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[]);
         a_read_tells_who_read_what,
         what_was_not_read_is_not_told,
+        an_application_that_reads_is_told_too,
     );
 }
 
@@ -74,4 +80,24 @@ fn own_unit() -> String {
     let path = groups.lines().find(|line| line.starts_with("0::")).unwrap_or_default();
     let unit = path.rsplit('/').find(|part| part.ends_with(".service") || part.ends_with(".scope"));
     unit.unwrap_or_default().to_owned()
+}
+
+async fn an_application_that_reads_is_told_too(session: Session) {
+    let _daemons = offered(&session).await;
+    session.sesame_fed(&["secret", "set", "db-url"], b"a value").await.stdout_of_success();
+    let mut recorder = session.recorder().await;
+    let client = session.client().await;
+    let service = "org.freedesktop.Secret.Service";
+    let open = ("plain", zbus::Variant::from(""));
+    let (_, plain): (zbus::OwnedVariant, zbus::OwnedObjectPath) =
+        call(&client, SERVICE, service, "OpenSession", &open).await;
+    let wanted = std::collections::HashMap::from([("name", "db-url")]);
+    let (items, _): (Vec<zbus::OwnedObjectPath>, Vec<zbus::OwnedObjectPath>) =
+        call(&client, SERVICE, service, "SearchItems", &wanted).await;
+    type Secret = (zbus::OwnedObjectPath, Vec<u8>, Vec<u8>, String);
+    let item = "org.freedesktop.Secret.Item";
+    let (_, _, value, _): Secret = call(&client, items[0].as_str(), item, "GetSecret", &plain).await;
+    assert_eq!(value, b"a value");
+    let told = format!("SecretRead personal db-url {} {}", std::process::id(), own_unit());
+    assert_eq!(reads(&mut recorder, 1).await, [told]);
 }

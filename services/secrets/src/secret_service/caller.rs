@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use dbus_interfaces::{ProfileName, profile};
 use tokio::time::timeout;
-use zbus::{OwnedObjectPath, message::Header};
+use zbus::{Connection, OwnedObjectPath, message::Header};
 
 use super::{
     desk::Desk,
@@ -23,13 +23,17 @@ pub fn connection(header: &Header<'_>) -> String {
     header.sender().map(ToString::to_string).unwrap_or_default()
 }
 
+/// The process that the bus says is behind the connection `owner`; 0 where it does not tell.
+pub async fn process(connection: &Connection, owner: &str) -> u32 {
+    let (bus, path) = (daemon_runtime::bus::DRIVER, daemon_runtime::bus::DRIVER_PATH);
+    let call = connection.call_method(Some(bus), path, Some(bus), "GetConnectionUnixProcessID", &owner);
+    let Ok(Ok(reply)) = timeout(DEADLINE, call).await else { return 0 };
+    reply.body().deserialize().unwrap_or(0)
+}
+
 /// What the calling program is called. Information for people: a program can call itself anything.
 pub async fn program(desk: &Desk, header: &Header<'_>) -> String {
-    let owner = connection(header);
-    let (bus, path) = (daemon_runtime::bus::DRIVER, daemon_runtime::bus::DRIVER_PATH);
-    let call = desk.connection.call_method(Some(bus), path, Some(bus), "GetConnectionUnixProcessID", &owner);
-    let Ok(Ok(reply)) = timeout(DEADLINE, call).await else { return SOMEBODY.into() };
-    let Ok(pid) = reply.body().deserialize::<u32>() else { return SOMEBODY.into() };
+    let pid = process(&desk.connection, &connection(header)).await;
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     match name.trim_end() {
         // An item of this origin would be handed to programs by `sesame run`.

@@ -11,7 +11,7 @@ use std::{
 
 use daemon_runtime::{bus, outbox::Outbox};
 use dbus_interfaces::{ProfileName, places};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OnceCell, oneshot, watch};
 use vault_store::{Attributes, Change, Content, Found, ItemId, Refused};
 use zbus::{Connection, Message, names::OwnedUniqueName};
 
@@ -19,13 +19,15 @@ use session_cipher::Cipher;
 
 use super::{
     announcements::Announcements,
+    caller,
     error::{Error, limits, no_object, no_session},
     paths::{self, Collection, Object},
     prompts::Prompts,
     sessions::Sessions,
 };
 use crate::{
-    handle::{Handle, Reads},
+    handle::{Handle, Read, Reads},
+    reader::Process,
     state::Snapshot,
 };
 
@@ -36,6 +38,8 @@ pub struct Open {
     pub sessions: Sessions,
     /// The clients' prompts.
     pub prompts: Prompts,
+    /// The processes of clients that have read, by connection: looked up once.
+    pub readers: BTreeMap<String, Arc<OnceCell<Process>>>,
     /// The items of the collection that is in memory only.
     pub memory: Content,
 }
@@ -294,6 +298,7 @@ impl Desk {
             if let Some(desk) = desk.upgrade() {
                 desk.open().sessions.end_of(&owner);
                 desk.open().prompts.end_of(&owner);
+                desk.open().readers.remove(&owner);
                 desk.count_sessions();
             }
         });
@@ -321,6 +326,18 @@ impl Desk {
         if let Ok(signal) = signal.build(&now) {
             self.own.0.send(signal);
         }
+    }
+
+    /// Says that the connection `owner` has read a secret of a vault. The reader does not wait for it.
+    pub fn tell_read(self: &Arc<Self>, collection: &Collection, name: String, owner: &str) {
+        let Collection::Profile(profile) = collection.clone() else { return };
+        let (desk, owner) = (Arc::clone(self), owner.to_owned());
+        let process = Arc::clone(self.open().readers.entry(owner.clone()).or_default());
+        tokio::spawn(async move {
+            let look = || async { Process::hold(caller::process(&desk.connection, &owner).await) };
+            let reader = process.get_or_init(look).await.reader();
+            desk.vaults.was_read(Read { profile, name, reader });
+        });
     }
 
     /// Says that somebody asked for an item of a locked vault, so that a panel can show it.

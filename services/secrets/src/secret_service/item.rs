@@ -42,18 +42,21 @@ struct Said {
 /// # Errors
 /// `NoSession`, `IsLocked`, `NoSuchObject`.
 pub async fn secret(
-    desk: &Desk,
+    desk: &Arc<Desk>,
     collection: &Collection,
     id: ItemId,
     session: &OwnedObjectPath,
     header: &Header<'_>,
 ) -> Result<Secret, Error> {
-    let cipher = desk.cipher(session.as_str(), &caller::connection(header))?;
+    let owner = caller::connection(header);
+    let cipher = desk.cipher(session.as_str(), &owner)?;
     let read = desk.look_at(collection, id, Reads::Secret, move |found, _| {
         let wrapped = cipher.wrap(found.item.value.expose_secret());
-        wrapped.map(|wrapped| (wrapped, found.item.content_type.to_string()))
+        let name = found.secret.map_or_else(|| found.id.to_string(), ToString::to_string);
+        wrapped.map(|wrapped| (wrapped, found.item.content_type.to_string(), name))
     });
-    let (wrapped, content_type) = read.await?.map_err(no_randomness)?;
+    let (wrapped, content_type, name) = read.await?.map_err(no_randomness)?;
+    desk.tell_read(collection, name, &owner);
     Ok(Secret { session: session.clone(), parameters: wrapped.parameters, value: wrapped.value, content_type })
 }
 
