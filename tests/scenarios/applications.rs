@@ -17,10 +17,18 @@ pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_dbus_daemon(&[Need::File(PYTHON_KEYRING), Need::Program("gnome-keyring-daemon")]);
         python_keyring_finds_no_difference,
     );
+    let git = [Need::Program("git"), Need::File(GIT_HELPER), Need::File(LIBSECRET_HEADER), Need::Program("cc")];
+    scenarios!(suite.on_dbus_daemon(&git);
+        gits_own_helper_keeps_its_credentials,
+    );
 }
 
 /// Debian: gir1.2-secret-1.
 const LIBSECRET: &str = "/usr/share/doc/gir1.2-secret-1";
+/// Debian: git, as source.
+const GIT_HELPER: &str = "/usr/share/doc/git/contrib/credential/libsecret/git-credential-libsecret.c";
+/// Debian: libsecret-1-dev.
+const LIBSECRET_HEADER: &str = "/usr/include/libsecret-1/libsecret/secret.h";
 /// Debian: python3-keyring, which brings python3-secretstorage.
 const PYTHON_KEYRING: &str = "/usr/lib/python3/dist-packages/keyring/backends/SecretService.py";
 
@@ -129,4 +137,24 @@ async fn says_the_same(session: Session, words: &[&str]) -> String {
     assert_eq!(said[0], said[1], "daemon-secrets first, gnome-keyring second");
     assert_eq!(said[0].0, 0, "{said:?}");
     ours.stdout
+}
+
+async fn gits_own_helper_keeps_its_credentials(session: Session) {
+    let _daemons = offered(&session).await;
+    let helper = session.home.path().join("git-credential-libsecret");
+    let build = format!("cc -o {} {GIT_HELPER} $(pkg-config --cflags --libs libsecret-1)", helper.display());
+    session.run(&["sh", "-c", &build]).await.stdout_of_success();
+    let credential = async |act: &str, said: &str| {
+        let configured = format!("credential.helper={}", helper.display());
+        session.run_fed(&["git", "-c", &configured, "credential", act], said.as_bytes()).await
+    };
+    const HOST: &str = "protocol=https\nhost=example.org\n";
+    let known = format!("{HOST}username=me\npassword=p ä ss\n");
+    credential("approve", &format!("{known}\n")).await.stdout_of_success();
+    assert_eq!(credential("fill", &format!("{HOST}\n")).await.stdout_of_success(), known);
+    let listed = session.sesame(&["secret", "list", "--all"]).await.stdout_of_success();
+    assert!(listed.contains("Git: https://example.org/"), "{listed}");
+    credential("reject", &format!("{known}\n")).await.stdout_of_success();
+    let asked = credential("fill", &format!("{HOST}\n")).await;
+    assert_ne!(asked.code, 0, "git would ask, and cannot here: {asked:?}");
 }
