@@ -102,7 +102,7 @@ test-examples:
 
 # A real terminal and a real bar, as the tests have them on a screen of their own.
 pictures: test-examples
-	install -m 644 $(TARGET)/tmp/status.png $(TARGET)/tmp/waybar.png docs
+	install -m 644 $(TARGET)/tmp/status.png $(TARGET)/tmp/waybar.png $(TARGET)/tmp/prompt.png docs
 
 # A failed history is repeated by its seed: SEED=n BUS=dbus-broker make campaign. The rules alone, millions of steps:
 # SESAME_MODEL_STEPS=5000000 make campaign

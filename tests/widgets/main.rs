@@ -1,9 +1,10 @@
-//! The examples, each run as it stands against the real daemons.
+//! The examples, each run as it stands against the real daemons; and the dialogues, on a real screen.
 
 // A failed step fails its test.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bar;
+mod dialogue;
 mod git;
 mod metrics;
 mod pointer;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     let mut suite = Suite::default();
     bar::add(&mut suite);
+    dialogue::add(&mut suite);
     git::add(&mut suite);
     metrics::add(&mut suite);
     shell::add(&mut suite);
