@@ -9,6 +9,7 @@ mod autolock;
 mod believed;
 mod bounded;
 mod command_line;
+mod completed;
 mod exit_codes;
 mod hostile;
 mod imported;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
     believed::add(&mut suite);
     bounded::add(&mut suite);
     command_line::add(&mut suite);
+    completed::add(&mut suite);
     exit_codes::add(&mut suite);
     hostile::add(&mut suite);
     imported::add(&mut suite);

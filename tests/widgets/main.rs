@@ -7,6 +7,7 @@ mod bar;
 mod dialogue;
 mod git;
 mod metrics;
+mod monitors;
 mod pointer;
 mod screen;
 mod shell;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     dialogue::add(&mut suite);
     git::add(&mut suite);
     metrics::add(&mut suite);
+    monitors::add(&mut suite);
     shell::add(&mut suite);
     terminal::add(&mut suite);
     watchers::add(&mut suite);
