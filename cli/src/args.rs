@@ -139,7 +139,7 @@ pub enum Command {
     Completions(Completions),
 }
 
-/// Which profile: the default one where it is left out.
+// Which profile: the default one where it is left out.
 #[derive(Debug, Group)]
 pub struct WhichProfile {
     /// The trust profile; the default profile where left out
@@ -147,7 +147,7 @@ pub struct WhichProfile {
     pub profile: Option<ProfileName>,
 }
 
-/// How long to wait.
+// How long to wait.
 #[derive(Clone, Copy, Debug, Group)]
 pub struct Timeout {
     /// Seconds to wait for an answer: 2 where left out, 30 where a key is derived from a passphrase
@@ -155,7 +155,7 @@ pub struct Timeout {
     pub timeout: Option<Duration>,
 }
 
-/// Where the passphrase comes from: the terminal where left out.
+// Where the passphrase comes from: the terminal where left out.
 #[derive(Debug, Group)]
 pub struct ThePassphrase {
     /// Read the passphrase from this file; one trailing newline is not part of it
@@ -166,7 +166,7 @@ pub struct ThePassphrase {
     passphrase_fd: Option<u32>,
 }
 
-/// Where the new passphrase comes from: the terminal where left out.
+// Where the new passphrase comes from: the terminal where left out.
 #[derive(Debug, Group)]
 pub struct NewPassphrase {
     /// Read the new passphrase from this file
@@ -196,7 +196,7 @@ fn source(file: Option<&PathBuf>, descriptor: Option<u32>) -> Source {
     file.or(descriptor.map(Source::Descriptor)).unwrap_or_default()
 }
 
-/// `sesame completions`.
+// `sesame completions`.
 #[derive(Debug, Group)]
 pub struct Completions {
     /// The shell
@@ -224,5 +224,25 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         command().debug_assert();
+    }
+
+    /// What is said of a command where it is listed is what its own help begins with, not what is said of the group of
+    /// its options.
+    #[test]
+    fn a_command_is_told_by_what_it_does() {
+        fn all(command: &clap::Command, told: &mut Vec<String>) {
+            for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+                told.push(format!("{}: {}", below.get_name(), below.get_about().unwrap_or_default()));
+                all(below, told);
+            }
+        }
+        let (mut listed, mut built) = (Vec::new(), command());
+        all(&command(), &mut listed);
+        built.build();
+        let mut told = Vec::new();
+        all(&built, &mut told);
+        assert!(told.len() > 25, "{told:?}");
+        assert!(listed.iter().all(|line| told.contains(line)), "{listed:#?} {told:#?}");
+        assert!(told.iter().all(|line| line.len() > 15 && !line.contains('`')), "{told:#?}");
     }
 }

@@ -11,7 +11,7 @@ use dbus_interfaces::ProfileName;
 use super::{Timeout, values::span};
 use crate::{complete, condition::Condition, monitoring::Range};
 
-/// `sesame status`.
+// `sesame status`.
 #[derive(Debug, Group)]
 pub struct Status {
     /// Show only this profile's vault; may be given several times
@@ -50,7 +50,7 @@ pub enum Format {
     Prometheus,
 }
 
-/// `sesame is`.
+// `sesame is`.
 #[derive(Debug, Group)]
 pub struct Is {
     /// What must hold
@@ -63,7 +63,7 @@ pub struct Is {
     pub timeout: Timeout,
 }
 
-/// `sesame wait`.
+// `sesame wait`.
 #[derive(Debug, Group)]
 pub struct Wait {
     /// What must hold
@@ -77,7 +77,7 @@ pub struct Wait {
     pub timeout: Option<Duration>,
 }
 
-/// `sesame events`.
+// `sesame events`.
 #[derive(Debug, Group)]
 pub struct Events {
     /// How to print them
@@ -95,7 +95,7 @@ pub enum EventsFormat {
     Json,
 }
 
-/// `sesame check`.
+// `sesame check`.
 #[derive(Debug, Group)]
 pub struct Check {
     /// Warn where the seconds since the last reconciliation are outside of this range: 60, 10:, ~:60, 10:60, or inside
@@ -127,7 +127,7 @@ pub enum LockedIs {
     Critical,
 }
 
-/// `sesame doctor`.
+// `sesame doctor`.
 #[derive(Debug, Group)]
 pub struct Doctor {
     /// How to show it

@@ -9,7 +9,7 @@ use dbus_interfaces::ProfileName;
 use super::{NewPassphrase, ThePassphrase, Timeout, WhichProfile};
 use crate::complete;
 
-/// `sesame init`.
+// `sesame init`.
 #[derive(Debug, Group)]
 pub struct Init {
     /// The first profile's name; personal where left out
@@ -20,7 +20,7 @@ pub struct Init {
     pub timeout: Timeout,
 }
 
-/// `sesame profile ...`.
+// `sesame profile ...`.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Profile {
@@ -40,7 +40,7 @@ pub enum Profile {
     Deactivate(NamedProfile),
 }
 
-/// A profile to create.
+// A profile to create.
 #[derive(Debug, Group)]
 pub struct NewProfile {
     /// The new profile's name: letters, digits, _ and -
@@ -51,7 +51,7 @@ pub struct NewProfile {
     pub timeout: Timeout,
 }
 
-/// A profile to delete.
+// A profile to delete.
 #[derive(Debug, Group)]
 pub struct RemovedProfile {
     /// The profile's name
@@ -63,7 +63,7 @@ pub struct RemovedProfile {
     pub timeout: Timeout,
 }
 
-/// An existing profile.
+// An existing profile.
 #[derive(Debug, Group)]
 pub struct NamedProfile {
     /// The profile's name
@@ -73,7 +73,7 @@ pub struct NamedProfile {
     pub timeout: Timeout,
 }
 
-/// `sesame unlock`.
+// `sesame unlock`.
 #[derive(Debug, Group)]
 pub struct UnlockNow {
     /// For programs that log a user in: wait a minute for the session, and do nothing where this user has no vault
@@ -85,7 +85,7 @@ pub struct UnlockNow {
     pub unlock: Unlock,
 }
 
-/// What `sesame unlock` and `sesame toggle` both take.
+// What `sesame unlock` and `sesame toggle` both take.
 #[derive(Debug, Group)]
 pub struct Unlock {
     #[command(flatten)]
@@ -96,7 +96,7 @@ pub struct Unlock {
     pub timeout: Timeout,
 }
 
-/// `sesame lock`.
+// `sesame lock`.
 #[derive(Debug, Group)]
 pub struct Lock {
     #[command(flatten)]
@@ -108,7 +108,7 @@ pub struct Lock {
     pub timeout: Timeout,
 }
 
-/// `sesame passphrase`.
+// `sesame passphrase`.
 #[derive(Debug, Group)]
 pub struct Passphrase {
     #[command(flatten)]

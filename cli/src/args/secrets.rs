@@ -11,7 +11,7 @@ use dbus_interfaces::SecretName;
 use super::{Timeout, WhichProfile, values::mapping};
 use crate::complete;
 
-/// `sesame secret ...`.
+// `sesame secret ...`.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Secret {
@@ -27,7 +27,7 @@ pub enum Secret {
     Rm(NamedSecret),
 }
 
-/// `sesame secret list`.
+// `sesame secret list`.
 #[derive(Debug, Group)]
 pub struct SecretList {
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub struct SecretList {
     pub timeout: Timeout,
 }
 
-/// `sesame import`.
+// `sesame import`.
 #[derive(Debug, Group)]
 pub struct Import {
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub enum ImportFormat {
     Json,
 }
 
-/// An existing secret.
+// An existing secret.
 #[derive(Debug, Group)]
 pub struct NamedSecret {
     /// The secret's name
@@ -79,7 +79,7 @@ pub struct NamedSecret {
     pub timeout: Timeout,
 }
 
-/// A secret to store.
+// A secret to store.
 #[derive(Debug, Group)]
 pub struct SecretSet {
     /// The secret's name: letters, digits, . _ and -
@@ -94,7 +94,7 @@ pub struct SecretSet {
     pub timeout: Timeout,
 }
 
-/// `sesame run`.
+// `sesame run`.
 #[derive(Debug, Group)]
 pub struct Run {
     #[command(flatten)]
