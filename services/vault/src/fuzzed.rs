@@ -73,7 +73,11 @@ fn said(json: &[u8]) -> Vec<Told> {
         let value = text("value").map(String::into_bytes).or_else(|| text("value_base64").map(decoded));
         let origin = text("origin").unwrap_or_else(|| SESAME.to_owned());
         let [name, label, kind] = ["name", "label", "content_type"].map(|key| text(key).unwrap_or_default());
-        (origin, name, label, kind, [number("created"), number("modified")], attributes, value.expect("a value"))
+        let value = value.expect("a value");
+        // One that says nothing of it has the type that a new secret would have.
+        let guessed = if std::str::from_utf8(&value).is_ok() { "text/plain" } else { "application/octet-stream" };
+        let kind = if kind.is_empty() { guessed.to_owned() } else { kind };
+        (origin, name, label, kind, [number("created"), number("modified")], attributes, value)
     };
     let mut items: Vec<Told> = json["items"].as_array().expect("items").iter().map(item).collect();
     items.sort();
