@@ -69,6 +69,29 @@ pub fn trim() {
 #[cfg(not(target_env = "gnu"))]
 pub fn trim() {}
 
+/// Lets go of the program's own code that was only needed once, for a start or for a key: it is in the page cache, or on
+/// the disk, and comes back when it is called.
+#[allow(unsafe_code, reason = "madvise is safe in no crate")]
+pub fn release_code() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for (start, length) in maps.lines().filter_map(code) {
+        // SAFETY: the pages are a file's, mapped without the right to write: nobody has ever written to them, and the
+        // kernel reads the same bytes again.
+        let _ = unsafe { rustix::mm::madvise(start as *mut _, length, rustix::mm::Advice::LinuxDontNeed) };
+    }
+}
+
+/// The start and the length of a mapping of code, where a line of /proc/PID/maps (proc(5)) is of one.
+fn code(line: &str) -> Option<(usize, usize)> {
+    let mut words = line.split_ascii_whitespace();
+    let (range, rights) = (words.next()?, words.next()?);
+    let is_file = words.nth(3).is_some_and(|path| path.starts_with('/'));
+    let (start, end) = range.split_once('-')?;
+    let address = |hex| usize::from_str_radix(hex, 16).ok();
+    let (start, end) = (address(start)?, address(end)?);
+    (rights == "r-xp" && is_file).then(|| (start, end.saturating_sub(start)))
+}
+
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code, reason = "mallopt is wrapped by no crate")]
 fn one_arena() {
@@ -78,3 +101,29 @@ fn one_arena() {
 
 #[cfg(not(target_env = "gnu"))]
 fn one_arena() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_of_a_file_is_let_go_of() {
+        let told = |line: &str| code(line);
+        assert_eq!(told("1000-3000 r-xp 00001000 fd:01 42  /usr/bin/x"), Some((0x1000, 0x2000)));
+        for other in [
+            "1000-3000 r--p 00001000 fd:01 42  /usr/bin/x",
+            "1000-3000 rwxp 00001000 fd:01 42  /usr/bin/x",
+            "1000-3000 r-xp 00000000 00:00 0  [vdso]",
+            "1000-3000 r-xp 00000000 00:00 0",
+            "",
+        ] {
+            assert_eq!(told(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_program_goes_on_without_its_code_in_memory() {
+        release_code();
+        assert_eq!((1..=10).product::<u64>(), 3_628_800);
+    }
+}

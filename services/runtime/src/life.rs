@@ -77,6 +77,7 @@ impl<S: Send + Sync + 'static> Life<S> {
         tokio::spawn(self.configuration.follow(look, self.on_configuration));
         // What only the start needed.
         process_memory::trim();
+        process_memory::release_code();
         let end = tokio::select! {
             stopped = asked_to_stop() => Ok(stopped?),
             () = self.connection.closed() => Err(BusError::Lost.into()),

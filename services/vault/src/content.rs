@@ -311,7 +311,7 @@ impl Content {
     pub(crate) fn after_with_ids<'a>(&'a self, change: Option<&'a Change>) -> impl Iterator<Item = (ItemId, View<'a>)> {
         let target = change.map(|change| self.target(change));
         let changed = change.and_then(|change| self.changed(change));
-        let of_secret = |view: &View<'a>| ItemId::derived(SESAME, view.name, view.created, 0);
+        let of_secret = |view: &View<'a>| ItemId::derived(SESAME, view.name, view.created);
         let (secret, foreign) = match target {
             Some(Target::Secret(name)) => (Some(name), None),
             Some(Target::Foreign(id)) => (None, Some(id)),
@@ -329,7 +329,7 @@ impl Content {
         match change {
             Change::Set { name, now_usec, .. } => Some(match of(name) {
                 Some(id) => (id, Effect::Changed),
-                None => (ItemId::derived(SESAME, name, *now_usec, 0), Effect::Created),
+                None => (ItemId::derived(SESAME, name, *now_usec), Effect::Created),
             }),
             Change::Delete { name } => Some((of(name)?, Effect::Deleted)),
             Change::Add { id, .. } => Some((*id, Effect::Created)),
@@ -384,7 +384,7 @@ fn spliced<'a, K: Ord, V>(
 
 /// The id of a secret of origin `sesame`, which has a name in its stead.
 pub(crate) fn secret_id(name: &SecretName, item: &Item) -> ItemId {
-    ItemId::derived(SESAME, name, item.created, 0)
+    ItemId::derived(SESAME, name, item.created)
 }
 
 #[cfg(test)]
