@@ -150,10 +150,10 @@ fuzz:
 
 # Figures only: nothing fails by time.
 bench:
-	@tests/check-deps test
+	@tests/check-deps bench
 	$(MAKE) build PROFILE=release
 	$(CARGO) build --locked --release -p session-tests --example bench
-	$(TARGET)/release/examples/bench $(TARGET)/bench.json
+	$(TARGET)/release/examples/bench $(TARGET)/bench.json $(if $(filter 1,$(QUICK)),$(TARGET),docs)
 
 install: build
 	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)/man1 $(man)/man5

@@ -3,10 +3,14 @@
 use std::{
     fs,
     process::{Command, Stdio},
+    sync::Arc,
     time::Instant,
 };
 
-use session_tests::{needs::Need, process::Process, program, session::Session, within_deadline};
+use session_tests::{
+    bus::Kind, home::Home, needs::Need, process::Process, program, session::Session, user_session::until,
+    within_deadline,
+};
 
 use crate::{
     Amount, micros,
@@ -37,10 +41,70 @@ pub async fn programs(session: &Session, amount: Amount, rows: &mut Vec<Row>) {
         let figure = format!("cold `sesame status` over {other}, µs, {}", session.kind.name());
         rows.push(pairs(session, amount, figure, (&status, words), target));
     }
+    peak(session, rows).await;
     let _keyring = gnome_keyring(session).await;
     let figure = format!("cold `sesame secret get` over secret-tool of gnome-keyring, µs, {}", session.kind.name());
     let lookup = ["secret-tool", "lookup", "server", "example.org"];
     rows.push(pairs(session, amount, figure, (&[sesame, "secret", "get", "token"], &lookup), Some(0.12)));
+}
+
+/// secret-tool at daemon-secrets, beside the same program at the keyrings that it would be used with else.
+pub async fn applications(amount: Amount, rows: &mut Vec<Row>) {
+    if let Some(reason) = Need::Program("secret-tool").missing() {
+        return eprintln!("skipped: {reason}");
+    }
+    let fresh = async || Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
+    let ours = fresh().await;
+    ours.home.write("config/open-sesame/config.toml", "work_factor = 15\nsecret_service = true\n");
+    let _daemons = ours.daemons().await;
+    ours.client().await.wait_for_owner("org.freedesktop.secrets").await;
+    ours.create(&["personal"]).await;
+    ours.unlock(&["personal"]).await;
+    let store = ["secret-tool", "store", "--label=Mail", "server", "example.org"];
+    ours.run_fed(&store, b"0123456789").await.stdout_of_success();
+    let gnome = fresh().await;
+    let _gnome = gnome_keyring(&gnome).await;
+    let oo7 = fresh().await;
+    let _oo7 = oo7_daemon(&oo7).await;
+    let lookup = ["secret-tool", "lookup", "server", "example.org"];
+    for (other, session) in [("gnome-keyring", Some(&gnome)), ("oo7-daemon", _oo7.as_ref().map(|_| &oo7))] {
+        let Some(session) = session else { continue };
+        let pair = |_| (run(&ours, &lookup), run(session, &lookup));
+        let times: (Vec<f64>, Vec<f64>) = (0..amount.pairs).map(pair).unzip();
+        let figure = format!("`secret-tool lookup` here over {other}, µs");
+        rows.push(Row { figure, ours: Spread::of(times.0), theirs: Some(Spread::of(times.1)), target: Some(0.9) });
+    }
+}
+
+/// With one item; nothing where it is not installed.
+async fn oo7_daemon(session: &Session) -> Option<Process> {
+    if let Some(reason) = Need::Program("oo7-daemon").missing() {
+        eprintln!("skipped: {reason}");
+        return None;
+    }
+    let passphrase = fs::File::open(session.home.passphrase_file()).unwrap();
+    let process = session.recipe("oo7", ["oo7-daemon", "--login"]).stdin(passphrase).start();
+    session.client().await.wait_for_owner("org.freedesktop.secrets").await;
+    // It takes its name before it has its collections.
+    let store = ["secret-tool", "store", "--label=Mail", "server", "example.org"];
+    until("oo7-daemon to store", async || {
+        let ended = session.run_fed(&store, b"0123456789").await;
+        if ended.code == 0 { Ok(()) } else { Err(ended) }
+    })
+    .await;
+    Some(process)
+}
+
+/// The most memory that a program had, in MiB, by GNU time.
+async fn peak(session: &Session, rows: &mut Vec<Row>) {
+    if let Some(reason) = Need::File("/usr/bin/time").missing() {
+        return eprintln!("skipped: {reason}");
+    }
+    let sesame = program("sesame");
+    let words = ["/usr/bin/time", "-f", "%M", sesame.to_str().unwrap(), "status"];
+    let kib: f64 = session.run(&words).await.stderr.trim().parse().unwrap();
+    let figure = format!("`sesame status`, peak RSS, MiB, {}", session.kind.name());
+    rows.push(Row { figure, ours: Spread::exactly(kib / 1024.0), theirs: None, target: Some(5.0) });
 }
 
 fn pairs(

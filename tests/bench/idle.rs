@@ -21,9 +21,19 @@ pub async fn memory(session: &Session, daemons: &Daemons, when: &str, targets: [
         let threads = field(&format!("/proc/{}/status", pid.as_raw_nonzero()), "Threads:");
         for (what, value, target) in [("PSS, MiB", kib / 1024.0, target), ("threads", threads, 1.0)] {
             let figure = format!("{name}, {what}, {when}, {}", session.kind.name());
-            rows.push(Row { figure, ours: Spread::exactly(value), theirs: None, target: Some(target) });
+            let target = Some(target).filter(|target| target.is_finite());
+            rows.push(Row { figure, ours: Spread::exactly(value), theirs: None, target });
         }
     }
+}
+
+/// What both daemons share with nobody, in MiB.
+pub fn private(daemons: &Daemons) -> f64 {
+    let kib = each(&daemons.profile, &daemons.secrets).map(|(_, pid)| {
+        let path = format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero());
+        field(&path, "Private_Clean:") + field(&path, "Private_Dirty:")
+    });
+    kib.iter().sum::<f64>() / 1024.0
 }
 
 /// With a watchdog of 30 s, as the units have it.

@@ -1,12 +1,17 @@
 //! `make bench`: the release programs beside what a user would use instead, in interleaved pairs on private buses.
-//! Prints one table and writes it as JSON to the file that its argument names. Figures only: nothing fails by time.
+//! Prints one table, and writes it as JSON to the file that its first argument names, and the curves into the folder that
+//! its second one names. Figures only: nothing fails by time.
 
 // A step that fails ends the bench. It says its table on standard output.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod cold;
+mod counts;
+mod growth;
 mod idle;
+mod large;
 mod life;
+mod plot;
 mod table;
 mod warm;
 
@@ -45,13 +50,49 @@ fn main() {
     for kind in Kind::ALL {
         runtime.block_on(measure(kind, amount, &mut rows));
     }
+    runtime.block_on(measure_once(amount, &mut rows));
     println!("| figure | ours, p50 (p10-p90) | theirs | ratio or figure | target | met |");
     println!("| --- | --- | --- | --- | --- | --- |");
     rows.iter().for_each(Row::print);
-    if let Some(path) = std::env::args_os().nth(1) {
+    let mut places = std::env::args_os().skip(1);
+    let curves = runtime.block_on(growth::curves(amount));
+    if let Some(path) = places.next() {
         let rows: Vec<Value> = rows.iter().map(Row::json).collect();
-        fs::write(path, serde_json::to_string_pretty(&json!({ "quick": quick, "rows": rows })).unwrap()).unwrap();
+        let points =
+            curves.iter().map(|curve| json!({ "figure": curve.figure, "over": curve.over, "lines": curve.lines }));
+        let points: Vec<Value> = points.collect();
+        let all = json!({ "machine": machine(), "quick": quick, "rows": rows, "curves": points });
+        fs::write(path, serde_json::to_string_pretty(&all).unwrap()).unwrap();
     }
+    if let Some(folder) = places.next() {
+        for curve in curves {
+            fs::write(std::path::Path::new(&folder).join(format!("{}.svg", curve.name)), curve.svg()).unwrap();
+        }
+    }
+}
+
+/// Where and of what it was measured.
+fn machine() -> Value {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let cpus = read("/proc/cpuinfo");
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let commit = std::process::Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    json!({
+        "kernel": read("/proc/sys/kernel/osrelease"),
+        "processors": cpus.matches("processor\t").count(),
+        "model": model.trim_start_matches([':', '\t', ' ']),
+        "commit": commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default(),
+    })
+}
+
+/// What no bus matters to, or much of it.
+async fn measure_once(amount: Amount, rows: &mut Vec<Row>) {
+    cold::applications(amount, rows).await;
+    large::vault(amount, rows).await;
+    large::unlock(amount, rows).await;
+    large::sessions(rows).await;
+    let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
+    counts::instructions(&session, rows).await;
 }
 
 async fn measure(kind: Kind, amount: Amount, rows: &mut Vec<Row>) {
@@ -65,7 +106,7 @@ async fn measure(kind: Kind, amount: Amount, rows: &mut Vec<Row>) {
     warm::calls(&session, amount, rows).await;
     warm::writes(&session, amount, rows).await;
     cold::programs(&session, amount, rows).await;
-    warm::status_beside(&session, &daemons, amount, rows).await;
+    warm::status_beside(&session, &mut daemons, amount, rows).await;
     life::losses(&session, &mut daemons, amount, rows).await;
     drop(daemons);
     idle::wakeups(&session, amount, rows).await;

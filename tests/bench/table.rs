@@ -15,7 +15,8 @@ pub struct Row {
 #[derive(Clone, Copy)]
 pub struct Spread {
     p10: f64,
-    p50: f64,
+    /// The median.
+    pub p50: f64,
     p90: f64,
 }
 
@@ -32,7 +33,7 @@ impl Spread {
 
     fn text(&self) -> String {
         if self.p10.total_cmp(&self.p90).is_eq() {
-            return format!("{:.2}", self.p50);
+            return if self.p50 < 1000.0 { format!("{:.2}", self.p50) } else { format!("{:.0}", self.p50) };
         }
         format!("{:.1} ({:.1}-{:.1})", self.p50, self.p10, self.p90)
     }

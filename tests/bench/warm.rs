@@ -51,13 +51,21 @@ pub async fn writes(session: &Session, amount: Amount, rows: &mut Vec<Row>) {
     for at in 0..9 {
         vault.set_secret("personal", &format!("other-{at}"), b"0123456789").await.unwrap();
     }
+    let (ours, theirs) = pairs_of_writes(session, "token", amount.pairs).await;
+    let figure = format!("`SetSecret` in 10 over fsync and rename, µs, {}", session.kind.name());
+    rows.push(Row { figure, ours: Spread::of(ours), theirs: Some(Spread::of(theirs)), target: Some(1.2) });
+}
+
+/// In `personal`, which has a secret of this name already.
+pub async fn pairs_of_writes(session: &Session, name: &str, pairs: usize) -> (Vec<f64>, Vec<f64>) {
+    let vault = session.vault().await;
     let folder = session.home.vaults().join("personal");
     let bytes = fs::read(folder.join("items.age")).unwrap();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let (temporary, place) = (session.home.vaults().join("bench.new"), session.home.vaults().join("bench"));
-    for _ in 0..amount.pairs {
+    for _ in 0..pairs {
         let started = Instant::now();
-        vault.set_secret("personal", "token", b"0123456789").await.unwrap();
+        vault.set_secret("personal", name, b"0123456789").await.unwrap();
         ours.push(micros(started));
         let started = Instant::now();
         let mut file = File::create(&temporary).unwrap();
@@ -68,12 +76,11 @@ pub async fn writes(session: &Session, amount: Amount, rows: &mut Vec<Row>) {
         theirs.push(micros(started));
     }
     fs::remove_file(&place).unwrap();
-    let figure = format!("`SetSecret` in 10 over fsync and rename, µs, {}", session.kind.name());
-    rows.push(Row { figure, ours: Spread::of(ours), theirs: Some(Spread::of(theirs)), target: Some(1.2) });
+    (ours, theirs)
 }
 
-/// `Status` while daemon-secrets computes a key, and while it is stopped.
-pub async fn status_beside(session: &Session, daemons: &Daemons, amount: Amount, rows: &mut Vec<Row>) {
+/// `Status` while daemon-secrets computes a key, while it is stopped, and while it is dead.
+pub async fn status_beside(session: &Session, daemons: &mut Daemons, amount: Amount, rows: &mut Vec<Row>) {
     let client = session.client().await;
     let idle = statuses(&client, amount.calls).await;
     let (vault, secrets) = (session.vault().await, client.secrets().await);
@@ -98,6 +105,12 @@ pub async fn status_beside(session: &Session, daemons: &Daemons, amount: Amount,
     let stopped = statuses(&client, amount.calls).await;
     daemons.secrets.signal(Signal::CONT);
     session.wait_until_healthy().await;
+    daemons.secrets.kill9().await;
+    client.wait_until_gone("org.opensesame.Secrets").await;
+    let dead = statuses(&client, amount.calls).await;
+    daemons.secrets = session.secrets().await;
+    session.wait_until_healthy().await;
+    session.unlock(&["personal"]).await;
     let bus = session.kind.name();
     let p99 = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
@@ -105,16 +118,15 @@ pub async fn status_beside(session: &Session, daemons: &Daemons, amount: Amount,
     };
     let figure = format!("`Status` p99 during an unlock over idle, µs, {bus}");
     rows.push(Row { figure, ours: p99(during), theirs: Some(p99(idle.clone())), target: Some(2.0) });
-    let (ours, theirs) = (Spread::of(stopped), Some(Spread::of(idle)));
-    rows.push(Row {
-        figure: format!("`Status` with daemon-secrets stopped over idle, µs, {bus}"),
-        ours,
-        theirs,
-        target: Some(1.1),
-    });
+    let idle = Spread::of(idle);
+    for (what, times) in [("stopped", stopped), ("dead", dead)] {
+        let figure = format!("`Status` with daemon-secrets {what} over idle, µs, {bus}");
+        rows.push(Row { figure, ours: Spread::of(times), theirs: Some(idle), target: Some(1.1) });
+    }
 }
 
-async fn statuses(client: &Client, calls: usize) -> Vec<f64> {
+/// How long each of so many calls of `Status` takes.
+pub async fn statuses(client: &Client, calls: usize) -> Vec<f64> {
     let mut times = Vec::new();
     for _ in 0..calls {
         let started = Instant::now();

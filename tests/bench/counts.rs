@@ -1,0 +1,83 @@
+//! Instructions, counted by valgrind: the same on a busy machine as on an idle one, so that a slide is seen.
+
+use rustix::process::Signal;
+use session_tests::{needs::Need, process::Process, program, session::Session};
+
+use crate::table::{Row, Spread};
+
+const VALGRIND: [&str; 3] = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
+/// Calls in the shorter run, and in the longer one: what a call costs is what the longer one takes more.
+const CALLS: [usize; 2] = [100, 600];
+
+pub async fn instructions(session: &Session, rows: &mut Vec<Row>) {
+    if let Some(reason) = Need::Program("valgrind").missing() {
+        return eprintln!("skipped: {reason}");
+    }
+    let sesame = program("sesame");
+    let sesame = sesame.to_str().unwrap();
+    let daemons = session.daemons().await;
+    session.create(&["personal"]).await;
+    session.unlock(&["personal"]).await;
+    session.vault().await.set_secret("personal", "token", b"0123456789").await.unwrap();
+    for words in [&["status"][..], &["secret", "get", "token"]] {
+        let ended = session.run(&[&VALGRIND, &[sesame][..], words].concat()).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        row(rows, &format!("cold `sesame {}`", words.join(" ")), collected(&ended.stderr));
+    }
+    let session_tests::session::Daemons { mut profile, mut secrets } = daemons;
+    ended(&mut profile).await;
+    ended(&mut secrets).await;
+
+    let mut status = Vec::new();
+    for calls in CALLS {
+        let mut profile = counted(session, "daemon-profile", "org.opensesame.Profile").await;
+        let client = session.client().await;
+        for _ in 0..calls {
+            client.status().await;
+        }
+        status.push(ended(&mut profile).await);
+    }
+    row(rows, "a call of `Status`", per_call(&status));
+    let mut get = Vec::new();
+    for calls in CALLS {
+        let mut secrets = counted(session, "daemon-secrets", "org.opensesame.Secrets").await;
+        session.unlock(&["personal"]).await;
+        let vault = session.vault().await;
+        for _ in 0..calls {
+            vault.get_secret("personal", "token").await.unwrap();
+        }
+        get.push(ended(&mut secrets).await);
+    }
+    row(rows, "a call of `GetSecret`", per_call(&get));
+}
+
+fn row(rows: &mut Vec<Row>, what: &str, thousands: f64) {
+    let figure = format!("{what}, thousand instructions");
+    rows.push(Row { figure, ours: Spread::exactly(thousands), theirs: None, target: None });
+}
+
+fn per_call(collected: &[f64]) -> f64 {
+    (collected[1] - collected[0]) / (CALLS[1] - CALLS[0]) as f64
+}
+
+async fn counted(session: &Session, name: &str, bus_name: &str) -> Process {
+    let client = session.client().await;
+    client.wait_until_gone(bus_name).await;
+    let path = program(name);
+    let process = session.recipe(name, [&VALGRIND[..], &[path.to_str().unwrap()]].concat()).start();
+    client.wait_for_owner(bus_name).await;
+    process
+}
+
+/// What it took, once it has ended; 0 where nobody counted.
+async fn ended(process: &mut Process) -> f64 {
+    process.signal(Signal::TERM);
+    process.exited().await;
+    if process.log().contains("Collected") { collected(&process.log()) } else { 0.0 }
+}
+
+/// Thousands of instructions, as valgrind says at its end.
+fn collected(log: &str) -> f64 {
+    let (_, rest) = log.rsplit_once("Collected : ").unwrap();
+    rest.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1000.0
+}
