@@ -1,13 +1,14 @@
 //! What a vault holds, and the changes to it. Pure: a change can be seen through before it is made, so that the disk
 //! has it before memory does.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, sync::OnceLock};
 
 use dbus_interfaces::SecretName;
 use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::{
     error::Limit,
+    index::Index,
     item::{Attributes, Item, ItemId, SESAME, check_attributes, check_label, check_value, check_word, content_type},
 };
 
@@ -96,6 +97,8 @@ pub struct Content {
     pub(crate) secrets: BTreeMap<SecretName, Item>,
     /// All others.
     pub(crate) foreign: BTreeMap<ItemId, Foreign>,
+    /// Of what is above, where somebody has looked since the last change.
+    pub(crate) index: OnceLock<Index>,
 }
 
 /// An item as it is or will be, borrowed from content and change.
@@ -242,7 +245,11 @@ impl Content {
 
     /// The name of the secret of origin `sesame` that has this id.
     pub(crate) fn secret_of(&self, id: &ItemId) -> Option<&SecretName> {
-        self.secrets.iter().find(|(name, item)| secret_id(name, item) == *id).map(|(name, _)| name)
+        self.index().secret(id)
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::of(self))
     }
 
     fn target<'a>(&'a self, change: &'a Change) -> Target<'a> {
@@ -258,6 +265,11 @@ impl Content {
 
     /// Makes `change`, which it admits.
     pub fn apply(&mut self, change: Change) {
+        self.make(change);
+        self.index.take();
+    }
+
+    fn make(&mut self, change: Change) {
         match change {
             Change::Set { name, value, now_usec } => self.set(name, value, now_usec),
             Change::Delete { name } => drop(self.secrets.remove(&name)),

@@ -79,7 +79,11 @@ impl Content {
 
     /// The ids of the items that have all of `wanted`, the last changed first.
     pub fn find(&self, profile: &ProfileName, wanted: &Attributes) -> Vec<ItemId> {
-        let mut found: Vec<Found<'_>> = self.items().filter(|found| found.matches(profile, wanted)).collect();
+        let mut found: Vec<Found<'_>> = match self.index().candidates(wanted) {
+            Some(ids) => ids.iter().filter_map(|id| self.item(id)).collect(),
+            None => self.items().collect(),
+        };
+        found.retain(|found| found.matches(profile, wanted));
         found.sort_by_key(|found| std::cmp::Reverse(found.item.modified));
         found.into_iter().map(|found| found.id).collect()
     }
@@ -87,6 +91,8 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{Change, Foreign};
 
@@ -133,6 +139,41 @@ mod tests {
         assert_eq!(*found.attributes(&personal), attributes(&all));
         for other in [("name", "db"), ("profile", "work"), ("xdg:schema", "x")] {
             assert_eq!(content.find(&personal, &attributes(&[other])), []);
+        }
+    }
+
+    proptest! {
+        /// By the index the same is found as by a look at every item, after every change.
+        #[test]
+        fn nothing_is_found_or_missed_for_the_index(
+            items in proptest::collection::vec(("[a-c]", "[a-c]", "[xy]"), 0..12),
+            wanted in proptest::collection::btree_map("[a-c]|name|profile", "[xya-c]|personal", 0..3),
+        ) {
+            let profile = ProfileName::personal();
+            let wanted: Attributes = wanted.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+            let mut content = Content::default();
+            for (at, (name, attribute, value)) in items.into_iter().enumerate() {
+                let change = match at % 3 {
+                    0 => Change::Set { name: name.parse().unwrap(), value: vec![b'x'].into(), now_usec: 5 },
+                    1 => Change::Delete { name: name.parse().unwrap() },
+                    _ => {
+                        let (attributes, content_type) = (attributes(&[(&attribute, &value)]), "text/plain".into());
+                        let (label, value) = ("".into(), vec![].into());
+                        let item = Item { label, attributes, content_type, created: 0, modified: 0, value };
+                        let id = ItemId::random().unwrap();
+                        Change::Add { id, item: Box::new(Foreign::new(id, "app", item).unwrap()) }
+                    }
+                };
+                if content.admits(&change).is_ok() {
+                    content.apply(change);
+                }
+                let mut found = content.find(&profile, &wanted);
+                found.sort();
+                let all = content.items().filter(|found| found.matches(&profile, &wanted));
+                let mut all: Vec<ItemId> = all.map(|found| found.id).collect();
+                all.sort();
+                prop_assert_eq!(found, all);
+            }
         }
     }
 }

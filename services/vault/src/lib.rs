@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod format;
 mod found;
+mod index;
 mod item;
 mod keys;
 mod open_vault;
