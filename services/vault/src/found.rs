@@ -47,12 +47,21 @@ impl<'a> Found<'a> {
 }
 
 /// The attributes of a secret that `sesame secret` made.
-pub(crate) fn secret_attributes(name: &str, profile: &ProfileName, others: &Attributes) -> Attributes {
+fn secret_attributes(name: &str, profile: &ProfileName, others: &Attributes) -> Attributes {
     let mut attributes = others.clone();
-    for (key, value) in [("name", name), ("profile", profile), ("xdg:schema", SCHEMA)] {
-        attributes.insert(key.into(), value.into());
-    }
+    attributes.extend(common_attributes(profile));
+    attributes.insert("name".into(), name.into());
     attributes
+}
+
+/// Those that all such secrets of a profile have.
+pub(crate) fn common_attributes(profile: &ProfileName) -> Attributes {
+    [("profile", profile.as_str()), ("xdg:schema", SCHEMA)].map(|(name, value)| (name.into(), value.into())).into()
+}
+
+/// Whether such a secret has an attribute of this name of its own accord, whatever else it says.
+pub(crate) fn is_of_secret(name: &str) -> bool {
+    matches!(name, "name" | "profile" | "xdg:schema")
 }
 
 impl Content {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     content::{Change, Content},
-    found::secret_attributes,
+    found::{common_attributes, is_of_secret},
     item::{Attributes, ItemId, SESAME},
 };
 
@@ -38,12 +38,19 @@ pub(crate) fn write(
 ) -> Vec<u8> {
     let mut views: Vec<_> = content.after_with_ids(change).collect();
     views.sort_by_key(|(_, view)| std::cmp::Reverse(view.modified));
-    let empty = Attributes::new();
+    let (salted, empty) = (Salted::with(&salt), Attributes::new());
+    // What every secret has is digested once.
+    let common = salted.digests(&common_attributes(profile));
     let found = views.iter().map(|(id, view)| {
         let own = view.attributes.unwrap_or(&empty);
         let digests = match view.origin {
-            SESAME => digests(&salt, &secret_attributes(view.name, profile, own)),
-            _ => digests(&salt, own),
+            SESAME => {
+                let others =
+                    own.iter().filter(|(name, _)| !is_of_secret(name)).map(|(name, value)| (&**name, &**value));
+                let named = others.chain([("name", view.name)]).map(|(name, value)| salted.digest(name, value));
+                named.chain(common.iter().cloned()).collect()
+            }
+            _ => salted.digests(own),
         };
         (id.to_string(), digests)
     });
@@ -66,22 +73,30 @@ pub(crate) fn find(sidecar: &[u8], wanted: &Attributes) -> Vec<ItemId> {
     if document.format != FORMAT {
         return Vec::new();
     }
-    let wanted = digests(&salt, wanted);
+    let wanted = Salted::with(&salt).digests(wanted);
     let all = |(_, own): &&(String, Vec<String>)| wanted.iter().all(|digest| own.contains(digest));
     document.found.iter().filter(all).filter_map(|(id, _)| id.parse().ok()).collect()
 }
 
-fn digests(salt: &[u8], attributes: &Attributes) -> Vec<String> {
-    attributes.iter().map(|(name, value)| digest(salt, name, value)).collect()
-}
+/// HMAC-SHA256 with its key, the salt, taken in already.
+struct Salted(Hmac<Sha256>);
 
-fn digest(salt: &[u8], name: &str, value: &str) -> String {
-    // A key of any length is taken.
-    let Ok(mut hmac) = Hmac::<Sha256>::new_from_slice(salt) else { return String::new() };
-    hmac.update(&(name.len() as u64).to_be_bytes());
-    hmac.update(name.as_bytes());
-    hmac.update(value.as_bytes());
-    BASE64_STANDARD_NO_PAD.encode(&hmac.finalize().into_bytes()[..DIGEST])
+impl Salted {
+    fn with(salt: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(salt).expect("HMAC takes a key of any length (RFC 2104)"))
+    }
+
+    fn digests(&self, attributes: &Attributes) -> Vec<String> {
+        attributes.iter().map(|(name, value)| self.digest(name, value)).collect()
+    }
+
+    fn digest(&self, name: &str, value: &str) -> String {
+        let mut hmac = self.0.clone();
+        hmac.update(&(name.len() as u64).to_be_bytes());
+        hmac.update(name.as_bytes());
+        hmac.update(value.as_bytes());
+        BASE64_STANDARD_NO_PAD.encode(&hmac.finalize().into_bytes()[..DIGEST])
+    }
 }
 
 fn digest_of(file: &[u8]) -> String {
@@ -146,7 +161,10 @@ mod tests {
         }
         let other = write(&ProfileName::personal(), &content(), None, b"items", [8; 32]);
         assert!(find(text.as_bytes(), &attributes(&[("user", "me")])).len() == 1);
-        assert!(!String::from_utf8(other).unwrap().contains(&digest(&[7; 32], "user", "me")), "the salt counts");
+        assert!(
+            !String::from_utf8(other).unwrap().contains(&Salted::with(&[7; 32]).digest("user", "me")),
+            "the salt counts"
+        );
     }
 
     #[test]
