@@ -100,14 +100,16 @@ pub enum Stored {
 
 /// Writes `vault` with `change` made. Memory is not changed here: the disk comes first.
 pub fn store(store: Arc<Store>, vault: Arc<OpenVault>, change: Change) -> JoinHandle<Stored> {
-    work(move || match store.write(&vault, &change) {
+    let write = move || match store.write(&vault, &change) {
         Ok(written) => Stored::Written(change, Box::new(written)),
         Err(error) if error.is_uncertain() => match store.reread(&vault) {
             Ok(there) => Stored::Uncertain(there, error.into()),
             Err(_) => Stored::Refused(error.into()),
         },
         Err(error) => Stored::Refused(error.into()),
-    })
+    };
+    // The next write takes what this one has freed; the next tick gives it back.
+    spawn_blocking(|| memory::with_wiped_stack(write))
 }
 
 /// Drops what holds keys and secrets; the allocator wipes it.
