@@ -385,7 +385,10 @@ async fn aliases_follow_the_profiles(session: Session) {
     };
     assert_eq!(alias("default").await, PERSONAL);
     assert_eq!(alias("nobody").await, "/");
+    let refused = application.call(PERSONAL, "Collection", "Delete", &()).await.unwrap_err().to_string();
+    assert!(refused.contains("is the default profile"), "{refused}");
     session.sesame(&["profile", "default", "work"]).await.stdout_of_success();
+    application.call(PERSONAL, "Collection", "Delete", &()).await.expect("a prompt");
     assert_eq!(alias("default").await, "/org/freedesktop/secrets/collection/work");
     session.run_fed(&["secret-tool", "store", "--label=Mail", "server", "b"], b"pass-2").await.stdout_of_success();
     assert_eq!(session.vault().await.list_items("work").await.unwrap().len(), 1, "stored in the default profile");

@@ -8,7 +8,7 @@ use zbus::{OwnedObjectPath, OwnedVariant, interface, message::Header, object_ser
 
 use super::{
     caller,
-    desk::{Desk, times},
+    desk::{Desk, default_profile, times},
     error::{Error, invalid, limits, unsupported},
     item::unwrapped,
     paths::{self, Collection as Which},
@@ -67,6 +67,12 @@ impl Collection {
         let Which::Profile(profile) = &self.which else {
             return Err(unsupported("the collection that is in memory only cannot be deleted"));
         };
+        // As `sesame profile remove` has it: every client's `default` would lead nowhere.
+        if *profile == default_profile() {
+            return Err(unsupported(format!(
+                "{profile} is the default profile; choose another one first, then delete it"
+            )));
+        }
         caller::prompt(&self.desk, &header, Wish::Delete(profile.clone()))
     }
 
