@@ -16,6 +16,8 @@ use crate::{client::Client, within_deadline};
 /// A connection that only listens.
 pub struct Monitor {
     heard: watch::Receiver<Vec<Message>>,
+    /// How many ends were sent: an earlier one ends nothing that comes after it.
+    ends: usize,
     task: JoinHandle<()>,
 }
 
@@ -39,7 +41,7 @@ impl Monitor {
                 sender.send_modify(|heard| heard.push(message));
             }
         });
-        Self { heard, task }
+        Self { heard, ends: 0, task }
     }
 
     /// Every message until the one that `client` now sends, as bytes: first those of the message, then what a file or
@@ -49,8 +51,9 @@ impl Monitor {
     /// The bus is gone.
     pub async fn all(&mut self, client: &Client) -> Vec<Vec<u8>> {
         client.forge(None, "/monitor", "org.opensesame.Test", "End", &()).await;
-        let ended = |message: &Message| message.header().path().is_some_and(|path| path.as_str() == "/monitor");
-        let heard = self.heard.wait_for(|heard| heard.iter().any(ended));
+        self.ends += 1;
+        let is_end = |message: &&Message| message.header().path().is_some_and(|path| path.as_str() == "/monitor");
+        let heard = self.heard.wait_for(|heard| heard.iter().filter(is_end).count() == self.ends);
         let heard = within_deadline("the monitor", heard).await.expect("a monitor that listens").clone();
         heard.iter().flat_map(|message| [message.data().to_vec()].into_iter().chain(held(message))).collect()
     }
