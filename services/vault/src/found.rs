@@ -59,9 +59,9 @@ pub(crate) fn common_attributes(profile: &ProfileName) -> Attributes {
     [("profile", profile.as_str()), ("xdg:schema", SCHEMA)].map(|(name, value)| (name.into(), value.into())).into()
 }
 
-/// Whether such a secret has an attribute of this name of its own accord, whatever else it says.
-pub(crate) fn is_of_secret(name: &str) -> bool {
-    matches!(name, "name" | "profile" | "xdg:schema")
+/// Whether all such secrets of a profile have the same attribute of this name, whatever else they say.
+pub(crate) fn is_common(name: &str) -> bool {
+    matches!(name, "profile" | "xdg:schema")
 }
 
 impl Content {

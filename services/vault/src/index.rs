@@ -10,11 +10,9 @@ use dbus_interfaces::SecretName;
 
 use crate::{
     content::{Content, secret_id},
+    found::is_common,
     item::{Attributes, ItemId},
 };
-
-/// The attributes that every secret of origin `sesame` has: they lead to all of them, and so nowhere.
-const COMMON: [&str; 2] = ["profile", "xdg:schema"];
 
 #[derive(Default)]
 #[cfg_attr(test, derive(Debug))]
@@ -55,7 +53,8 @@ impl Index {
 
     /// All that may have all of `wanted`, and few others; nothing where `wanted` leads nowhere, and any item may.
     pub(crate) fn candidates(&self, wanted: &Attributes) -> Option<&[ItemId]> {
-        let leading = wanted.iter().filter(|(name, _)| !COMMON.contains(&&***name));
+        // What all secrets have leads to all of them, and so nowhere.
+        let leading = wanted.iter().filter(|(name, _)| !is_common(name));
         let led = leading.map(|(name, value)| self.pairs.get(&self.hasher.hash_one((&**name, &**value))));
         led.map(|ids| ids.map_or(&[][..], Vec::as_slice)).min_by_key(|ids| ids.len())
     }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     content::{Change, Content},
-    found::{common_attributes, is_of_secret},
+    found::{common_attributes, is_common},
     item::{Attributes, ItemId, SESAME},
 };
 
@@ -45,8 +45,10 @@ pub(crate) fn write(
         let own = view.attributes.unwrap_or(&empty);
         let digests = match view.origin {
             SESAME => {
-                let others =
-                    own.iter().filter(|(name, _)| !is_of_secret(name)).map(|(name, value)| (&**name, &**value));
+                let others = own
+                    .iter()
+                    .filter(|(name, _)| &***name != "name" && !is_common(name))
+                    .map(|(name, value)| (&**name, &**value));
                 let named = others.chain([("name", view.name)]).map(|(name, value)| salted.digest(name, value));
                 named.chain(common.iter().cloned()).collect()
             }
