@@ -296,9 +296,11 @@ impl Desk {
         tokio::spawn(async move {
             bus::departure(&connection, &owner).await;
             if let Some(desk) = desk.upgrade() {
-                desk.open().sessions.end_of(&owner);
-                desk.open().prompts.end_of(&owner);
-                desk.open().readers.remove(&owner);
+                let mut open = desk.open();
+                open.sessions.end_of(&owner);
+                open.prompts.end_of(&owner);
+                open.readers.remove(&owner);
+                drop(open);
                 desk.count_sessions();
             }
         });
@@ -308,16 +310,7 @@ impl Desk {
     pub fn count_sessions(&self) {
         // Counted and sent under the lock, so that the last count that is told is the true one.
         let open = self.open();
-        self.tell_sessions(u32::try_from(open.sessions.len()).unwrap_or(u32::MAX));
-    }
-
-    /// Ends every session, as a client sees it that finds the service gone.
-    pub fn close(&self) {
-        self.open().sessions = Sessions::default();
-        self.count_sessions();
-    }
-
-    fn tell_sessions(&self, now: u32) {
+        let now = u32::try_from(open.sessions.len()).unwrap_or(u32::MAX);
         if self.counted.send_replace(now) == now {
             return;
         }
@@ -326,6 +319,12 @@ impl Desk {
         if let Ok(signal) = signal.build(&now) {
             self.own.0.send(signal);
         }
+    }
+
+    /// Ends every session, as a client sees it that finds the service gone.
+    pub fn close(&self) {
+        self.open().sessions = Sessions::default();
+        self.count_sessions();
     }
 
     /// Says that the connection `owner` has read a secret of a vault. The reader does not wait for it.
