@@ -41,10 +41,14 @@ async fn vaults(session: &Session) -> session_tests::session::Daemons {
     daemons
 }
 
+/// A `PATH` on which `sesame` is found.
+fn path() -> String {
+    format!("PATH={}:/usr/bin:/bin", program("sesame").parent().unwrap().display())
+}
+
 /// `script` in a shell that finds `sesame`.
 async fn shell(session: &Session, words: &[&str], script: &str) -> String {
-    let built = program("sesame");
-    let path = format!("PATH={}:/usr/bin:/bin", built.parent().unwrap().display());
+    let path = path();
     let words = [&["env", path.as_str(), "TERM=dumb"], words, &[script]].concat();
     session.run(&words).await.stdout_of_success()
 }
@@ -92,7 +96,7 @@ async fn zsh_completes(session: Session) {
     );
     session.home.write(".zshrc", rc);
     let dots = format!("ZDOTDIR={}", session.home.path().display());
-    let path = format!("PATH={}:/usr/bin:/bin", program("sesame").parent().unwrap().display());
+    let path = path();
     let zsh = ["script", "--quiet", "--return", "--command", "zsh -d -i", "/dev/null"];
     let words = [&["env", path.as_str(), dots.as_str(), "TERM=dumb"], &zsh[..]].concat();
     // A terminal takes its time.
