@@ -57,7 +57,13 @@ fn wipe_stack() {
     black_box(&mut [0_u8; WIPED_STACK]);
 }
 
-/// Gives freed heap back to the system.
+/// Gives back to the system what this process has in memory and does not need there: freed heap, and code.
+pub fn give_back() {
+    trim();
+    release_code();
+}
+
+/// Gives back freed heap alone.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code, reason = "malloc_trim is wrapped by no crate")]
 pub fn trim() {
@@ -65,31 +71,33 @@ pub fn trim() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Gives freed heap back to the system, which other C libraries do by themselves.
+/// Gives back freed heap, which other C libraries do by themselves.
 #[cfg(not(target_env = "gnu"))]
 pub fn trim() {}
 
-/// Lets go of the program's own code that was only needed once, for a start or for a key: it is in the page cache, or on
-/// the disk, and comes back when it is called.
+/// Lets go of what is mapped of the program and its libraries: it is in the page cache, or on the disk, and comes back
+/// when it is used. Of what only a start or a key needs nothing does.
 #[allow(unsafe_code, reason = "madvise is safe in no crate")]
-pub fn release_code() {
+fn release_code() {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    for (start, length) in maps.lines().filter_map(code) {
-        // SAFETY: the pages are a file's, mapped without the right to write: nobody has ever written to them, and the
+    for (start, length) in maps.lines().filter_map(constant) {
+        // SAFETY: the pages are a file's, mapped without the right to write, and nobody has ever written to them: the
         // kernel reads the same bytes again.
         let _ = unsafe { rustix::mm::madvise(start as *mut _, length, rustix::mm::Advice::LinuxDontNeed) };
     }
 }
 
-/// The start and the length of a mapping of code, where a line of /proc/PID/maps (proc(5)) is of one.
-fn code(line: &str) -> Option<(usize, usize)> {
+/// The start and the length of a mapping that is as its file is, where a line of /proc/PID/maps (proc(5)) is of one: code,
+/// and the constants that a file begins with. Other constants hold addresses, which the loader wrote.
+fn constant(line: &str) -> Option<(usize, usize)> {
     let mut words = line.split_ascii_whitespace();
-    let (range, rights) = (words.next()?, words.next()?);
-    let is_file = words.nth(3).is_some_and(|path| path.starts_with('/'));
+    let (range, rights, offset) = (words.next()?, words.next()?, words.next()?);
+    let is_file = words.nth(2).is_some_and(|path| path.starts_with('/'));
+    let is_constant = rights == "r-xp" || rights == "r--p" && offset.bytes().all(|digit| digit == b'0');
     let (start, end) = range.split_once('-')?;
     let address = |hex| usize::from_str_radix(hex, 16).ok();
     let (start, end) = (address(start)?, address(end)?);
-    (rights == "r-xp" && is_file).then(|| (start, end.saturating_sub(start)))
+    (is_constant && is_file).then(|| (start, end.saturating_sub(start)))
 }
 
 #[cfg(target_env = "gnu")]
@@ -107,23 +115,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_of_a_file_is_let_go_of() {
-        let told = |line: &str| code(line);
-        assert_eq!(told("1000-3000 r-xp 00001000 fd:01 42  /usr/bin/x"), Some((0x1000, 0x2000)));
-        for other in [
+    fn only_what_is_as_its_file_is_is_let_go_of() {
+        for let_go in ["1000-3000 r-xp 00001000 fd:01 42  /usr/bin/x", "1000-3000 r--p 00000000 fd:01 42  /usr/bin/x"] {
+            assert_eq!(constant(let_go), Some((0x1000, 0x2000)), "{let_go}");
+        }
+        for kept in [
             "1000-3000 r--p 00001000 fd:01 42  /usr/bin/x",
+            "1000-3000 rw-p 00000000 fd:01 42  /usr/bin/x",
             "1000-3000 rwxp 00001000 fd:01 42  /usr/bin/x",
             "1000-3000 r-xp 00000000 00:00 0  [vdso]",
             "1000-3000 r-xp 00000000 00:00 0",
             "",
         ] {
-            assert_eq!(told(other), None, "{other}");
+            assert_eq!(constant(kept), None, "{kept}");
         }
     }
 
     #[test]
     fn a_program_goes_on_without_its_code_in_memory() {
-        release_code();
+        give_back();
         assert_eq!((1..=10).product::<u64>(), 3_628_800);
     }
 }

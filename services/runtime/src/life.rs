@@ -66,7 +66,7 @@ impl<S: Send + Sync + 'static> Life<S> {
                 ticked.notify_one();
                 on_tick(tick);
                 // What a storm of callers took is given back.
-                process_memory::trim();
+                process_memory::give_back();
             }),
             bus_stuck,
         };
@@ -76,8 +76,7 @@ impl<S: Send + Sync + 'static> Life<S> {
         tokio::spawn(heartbeat.run(alarm));
         tokio::spawn(self.configuration.follow(look, self.on_configuration));
         // What only the start needed.
-        process_memory::trim();
-        process_memory::release_code();
+        process_memory::give_back();
         let end = tokio::select! {
             stopped = asked_to_stop() => Ok(stopped?),
             () = self.connection.closed() => Err(BusError::Lost.into()),

@@ -120,7 +120,7 @@ pub fn wipe(vault: impl Send + 'static) -> JoinHandle<()> {
 fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     spawn_blocking(|| {
         let done = memory::with_wiped_stack(job);
-        memory::trim();
+        memory::give_back();
         done
     })
 }

@@ -1,0 +1,167 @@
+//! `make resident`: which functions of the daemons run while they rest and answer, told by valgrind, for the linker to
+//! lay them side by side. Writes the linker's script to the file that its argument names.
+
+// A step that fails ends it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::process::Signal;
+use session_tests::{PASSPHRASE, bus::Kind, home::Home, process::Process, program, session::Session};
+
+/// Every other tick is with a reconciliation.
+const RECONCILIATIONS: usize = 2;
+
+fn main() {
+    let place = std::env::args_os().nth(1).expect("the file to write");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let used = runtime.block_on(watched());
+    assert!(used.len() > 500, "{} functions: were the daemons linked without symbols?", used.len());
+    fs::write(place, script(&used)).unwrap();
+}
+
+/// The functions of both daemons that run after a start, and an unlock, has given back what it took.
+async fn watched() -> BTreeSet<String> {
+    let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
+    let daemons = session.daemons().await;
+    session.create(&["personal"]).await;
+    session.unlock(&["personal"]).await;
+    session.vault().await.set_secret("personal", "token", b"0123456789").await.unwrap();
+    drop(daemons);
+
+    let profile = Watched::start(&session, "daemon-profile", "org.opensesame.Profile").await;
+    let started = profile.parts().len();
+    let secrets = Watched::start(&session, "daemon-secrets", "org.opensesame.Secrets").await;
+    session.wait_until_healthy().await;
+    let vault = session.vault().await;
+    vault.unlock("personal", PASSPHRASE.as_bytes()).await.unwrap();
+    let unlocked = secrets.parts().len();
+    session.client().await.status().await;
+    vault.get_secret("personal", "token").await.unwrap();
+    let mut recorder = session.recorder().await;
+    let reconciled = |message: &&zbus::Message| message.header().member().is_some_and(|name| name == "Reconciled");
+    recorder.until("reconciliations", |messages| messages.iter().filter(reconciled).count() >= RECONCILIATIONS).await;
+    let mut used = secrets.functions_after(unlocked).await;
+    used.append(&mut profile.functions_after(started).await);
+    used
+}
+
+/// A daemon under valgrind, which begins a file of what ran each time that the daemon gives back.
+struct Watched {
+    process: Process,
+    name: &'static str,
+    folder: PathBuf,
+}
+
+impl Watched {
+    async fn start(session: &Session, name: &'static str, bus_name: &str) -> Self {
+        let client = session.client().await;
+        client.wait_until_gone(bus_name).await;
+        let folder = session.home.path().join(format!("{name}.parts"));
+        fs::create_dir(&folder).unwrap();
+        let out = format!("--callgrind-out-file={}", folder.join("part").display());
+        let path = program(name);
+        let words = ["valgrind", "--tool=callgrind", "--demangle=no", "--dump-before=*give_back*", &out];
+        let recipe = session.recipe(name, [&words[..], &[path.to_str().unwrap()]].concat());
+        let process = recipe.with("WATCHDOG_USEC", "4000000").start();
+        client.wait_for_owner(bus_name).await;
+        Self { process, name, folder }
+    }
+
+    /// In order: `part.1`, `part.2`, ..., and at the end `part`.
+    fn parts(&self) -> Vec<PathBuf> {
+        let paths = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
+        let number = |path: &PathBuf| path.extension().map_or(u32::MAX, |text| text.to_str().unwrap().parse().unwrap());
+        let mut parts: Vec<_> = paths.collect();
+        parts.sort_by_key(number);
+        parts
+    }
+
+    /// Ends it.
+    async fn functions_after(mut self, parts: usize) -> BTreeSet<String> {
+        self.process.signal(Signal::TERM);
+        self.process.exited().await;
+        self.parts().iter().skip(parts).flat_map(|part| functions(part, self.name)).collect()
+    }
+}
+
+/// The program's own functions in what callgrind wrote: `ob=(1) /path` names the program that a `fn=(2) name` is of, and
+/// a name is only told once (callgrind's manual, "Callgrind Format Specification").
+fn functions(file: &Path, program: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(file).unwrap();
+    let mut names = HashMap::new();
+    let (mut is_ours, mut found) = (false, BTreeSet::new());
+    for (key, value) in text.lines().filter_map(|line| line.split_once("=(")) {
+        let Some((id, name)) = value.split_once(')') else { continue };
+        let kind = key.trim_start_matches('c');
+        if !name.is_empty() {
+            names.insert((kind, id), name.trim());
+        }
+        let name = names.get(&(kind, id)).copied().unwrap_or_default();
+        match key {
+            "ob" => is_ours = name.ends_with(program),
+            // Recursion is told as NAME'2.
+            "fn" if is_ours && name.starts_with("_R") => {
+                found.insert(pattern(name.split('\'').next().unwrap_or_default()));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The name for any compiler and any version of a dependency: without the hashes of crates, the back references, which
+/// lie elsewhere with other hashes, the crate at the end that had the function made, and the number that tells it from
+/// its like (rustc's book, "v0 Symbol Format").
+fn pattern(symbol: &str) -> String {
+    let (mut pattern, mut rest) = (String::new(), symbol.split('.').next().unwrap_or_default());
+    while let Some(tag) = rest.chars().next() {
+        let length = match tag {
+            '0'..='9' => identifier(rest),
+            // A disambiguator, or the value of a constant.
+            's' | 'K' => past_underscore(rest),
+            _ => 1,
+        };
+        let hash = if rest.starts_with("Cs") || tag == 'B' { past_underscore(rest) } else { 0 };
+        if hash == 0 {
+            pattern.push_str(&rest[..length]);
+        } else if !pattern.ends_with('*') {
+            pattern.push('*');
+        }
+        rest = &rest[length.max(hash)..];
+    }
+    match pattern.rsplit_once("E*") {
+        Some((name, maker)) if maker.starts_with(|letter: char| letter.is_ascii_digit()) => format!("{name}E*"),
+        _ if pattern.ends_with('*') => pattern,
+        _ => pattern + "*",
+    }
+}
+
+/// The length of `LENGTH[_]BYTES`.
+fn identifier(rest: &str) -> usize {
+    let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap();
+    let separator = usize::from(rest[digits..].starts_with('_'));
+    digits + separator + rest[..digits].parse::<usize>().unwrap()
+}
+
+fn past_underscore(rest: &str) -> usize {
+    rest.find('_').unwrap() + 1
+}
+
+fn script(used: &BTreeSet<String>) -> String {
+    let mut script = String::from(
+        "/* Written by `make resident`, not by hand. The functions that the daemons run through while they rest and answer lie\n\
+         side by side, so that little of the rest is in memory. What is not found is where it would be without this. */\n\
+         SECTIONS\n{\n  .text :\n  {\n",
+    );
+    for pattern in used {
+        writeln!(script, "    *(.text*.{pattern})").unwrap();
+    }
+    script + "    *(.text .text.*)\n  }\n}\nINSERT AFTER .init;\n"
+}
