@@ -5,9 +5,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::UnixStream, sync::watch, time::timeout};
-
-use crate::bytes;
+use tokio::{sync::watch, time::timeout};
+use unix_socket::Socket;
 
 /// How long callers that read their answers may take to go on with it, where these are to end.
 const GRACE: Duration = Duration::from_millis(200);
@@ -21,7 +20,7 @@ pub struct Answers {
 
 #[derive(Clone, Debug)]
 struct Waiting {
-    stream: Weak<UnixStream>,
+    stream: Weak<Socket>,
     /// Closed when the answer has left, or never will.
     under_way: watch::Receiver<()>,
 }
@@ -31,7 +30,7 @@ pub struct UnderWay(#[allow(dead_code, reason = "dropping it is what it is for")
 
 impl Answers {
     /// An answer waits from now on for the peer behind `stream`.
-    pub fn begin(&self, stream: &Arc<UnixStream>) -> UnderWay {
+    pub fn begin(&self, stream: &Arc<Socket>) -> UnderWay {
         let (sender, under_way) = watch::channel(());
         let mut waiting = self.waiting();
         waiting.retain(Waiting::is_under_way);
@@ -53,7 +52,7 @@ impl Answers {
         }
         for stream in waiting.iter().filter(|answer| answer.is_under_way()).filter_map(|answer| answer.stream.upgrade())
         {
-            bytes::end(&stream);
+            stream.end();
         }
         for answer in &waiting {
             answer.over().await;
@@ -85,20 +84,20 @@ mod tests {
     #[tokio::test]
     async fn only_who_leaves_an_answer_unread_is_ended() {
         let answers = Answers::default();
-        let [(slow, its_peer), (quick, other_peer)] = [(); 2].map(|()| UnixStream::pair().unwrap());
+        let [(slow, its_peer), (quick, other_peer)] = [(); 2].map(|()| Socket::pair().unwrap());
         let (slow, quick) = (Arc::new(slow), Arc::new(quick));
         let (unread, read) = (answers.begin(&slow), answers.begin(&quick));
         let mut ending = std::pin::pin!(answers.end());
         assert!(ending.as_mut().now_or_never().is_none());
         drop(read);
         let ended = async {
-            let end = bytes::read(&its_peer, &mut [0]).await;
+            let end = its_peer.read(&mut [0]).await;
             drop(unread);
             end
         };
         let (end, ()) = tokio::join!(ended, ending);
         assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
-        assert!(bytes::read(&other_peer, &mut [0]).now_or_never().is_none(), "it goes on");
+        assert!(other_peer.read(&mut [0]).now_or_never().is_none(), "it goes on");
         assert!(answers.end().now_or_never().is_some(), "nothing is under way");
     }
 }

@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::UnixStream, time::timeout};
+use tokio::time::timeout;
+use unix_socket::Socket;
 use zbus::{
     ObjectPath, OwnedGuid,
     connection::{
@@ -21,7 +22,6 @@ use zbus::{
 use crate::{
     Peer,
     answers::Answers,
-    bytes,
     calls::Calls,
     halves::{Reader, Writer},
     handshake::{self, HandshakeError},
@@ -46,7 +46,7 @@ pub enum ConnectionError {
 /// A fresh connection. Dropping it, or the future that serves it, ends the connection for everybody.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Arc<UnixStream>,
+    stream: Arc<Socket>,
     peer: Peer,
     half_open: Arc<AtomicBool>,
     answers: Answers,
@@ -55,7 +55,7 @@ pub struct Connection {
 impl Connection {
     /// Takes an accepted stream; `half_open` becomes false once the peer is authenticated. What
     /// waits for the peer is among `answers`.
-    pub fn new(stream: UnixStream, peer: Peer, half_open: Arc<AtomicBool>, answers: Answers) -> Self {
+    pub fn new(stream: Socket, peer: Peer, half_open: Arc<AtomicBool>, answers: Answers) -> Self {
         Self { stream: Arc::new(stream), peer, half_open, answers }
     }
 
@@ -91,6 +91,6 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        bytes::end(&self.stream);
+        self.stream.end();
     }
 }

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::{
-    net::UnixStream,
-    runtime::{Builder, Runtime},
-};
+use tokio::runtime::{Builder, Runtime};
+use unix_socket::Socket;
 use zbus::connection::socket::ReadHalf;
 
 use crate::{
-    Peer, bytes,
+    Peer,
     calls::MAX_UNANSWERED,
     halves::Reader,
     handshake,
@@ -56,8 +54,8 @@ async fn connect(bytes: &[u8]) {
 
 /// A connection whose peer has said `bytes` and left, if it is let in.
 async fn begin(bytes: &[u8]) -> Option<Reader> {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    bytes::write_all(&theirs, bytes).await.unwrap();
+    let (ours, theirs) = Socket::pair().unwrap();
+    theirs.write_all(bytes).await.unwrap();
     rustix::net::shutdown(&theirs, rustix::net::Shutdown::Write).unwrap();
     handshake::authenticate(&ours, Sasl::new(PEER.uid, "feed")).await.ok()?;
     Some(Reader::new(Arc::new(ours), Arc::default(), PEER))

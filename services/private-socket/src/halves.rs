@@ -8,11 +8,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::UnixStream,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
+use unix_socket::Socket;
 use zbus::{
     Message,
     connection::socket::{ReadHalf, WriteHalf},
@@ -22,7 +20,6 @@ use zbus::{
 use crate::{
     Peer,
     answers::Answers,
-    bytes,
     calls::{Calls, Wanted},
     header::{self, HEADER},
 };
@@ -36,7 +33,7 @@ const MAX_ANSWER_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else {
 /// Reads calls, and nothing else.
 #[derive(Debug)]
 pub struct Reader {
-    stream: Arc<UnixStream>,
+    stream: Arc<Socket>,
     calls: Arc<Calls>,
     peer: Peer,
     /// The bytes of the current message that are still to come; 0 where the next is a header.
@@ -47,7 +44,7 @@ pub struct Reader {
 
 impl Reader {
     /// The reading half of a peer's connection.
-    pub fn new(stream: Arc<UnixStream>, calls: Arc<Calls>, peer: Peer) -> Self {
+    pub fn new(stream: Arc<Socket>, calls: Arc<Calls>, peer: Peer) -> Self {
         Self { stream, calls, peer, rest: 0, deadline: Instant::now() }
     }
 
@@ -57,13 +54,13 @@ impl Reader {
             // In this order, so that what a peer said before it left is read while there is room.
             biased;
             () = self.calls.room() => {}
-            gone = bytes::gone(&self.stream) => return Err(gone.err().unwrap_or(io::ErrorKind::UnexpectedEof.into())),
+            gone = self.stream.gone() => return Err(gone.err().unwrap_or(io::ErrorKind::UnexpectedEof.into())),
         }
         let mut header = [0; HEADER];
-        let read = bytes::read(&self.stream, &mut header).await?;
+        let read = self.stream.read(&mut header).await?;
         self.deadline = Instant::now() + MAX_MESSAGE_TIME;
         let remaining = header.get_mut(read..).unwrap_or_default();
-        timeout_at(self.deadline, bytes::read_exact(&self.stream, remaining)).await??;
+        timeout_at(self.deadline, self.stream.read_exact(remaining)).await??;
         let call = header::judge(&header).map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal))?;
         self.calls.asked(&call);
         self.rest = call.rest;
@@ -80,7 +77,7 @@ impl Reader {
         }
         let end = buffer.len().min(self.rest);
         let place = buffer.get_mut(..end).unwrap_or_default();
-        let read = timeout_at(self.deadline, bytes::read(&self.stream, place)).await??;
+        let read = timeout_at(self.deadline, self.stream.read(place)).await??;
         self.rest -= read;
         Ok(read)
     }
@@ -104,14 +101,14 @@ impl ReadHalf for Reader {
 #[derive(Debug)]
 pub struct Writer {
     /// Weak, since zbus keeps this half as long as any call runs: the descriptor is to end with the connection.
-    stream: Weak<UnixStream>,
+    stream: Weak<Socket>,
     calls: Arc<Calls>,
     answers: Answers,
 }
 
 impl Writer {
     /// The writing half of a peer's connection; what waits there for its peer is among `answers`.
-    pub fn new(stream: &Arc<UnixStream>, calls: Arc<Calls>, answers: Answers) -> Self {
+    pub fn new(stream: &Arc<Socket>, calls: Arc<Calls>, answers: Answers) -> Self {
         Self { stream: Arc::downgrade(stream), calls, answers }
     }
 
@@ -119,11 +116,11 @@ impl Writer {
         let stream = self.stream.upgrade().ok_or(io::ErrorKind::BrokenPipe)?;
         // A message sent in part, because the call that sent it was dropped, leaves the peer waiting for the rest.
         let whole = EndUnlessWhole(Some(&stream));
-        let written = bytes::write_some(&stream, bytes)?;
+        let written = stream.write_some(bytes)?;
         if written < bytes.len() {
             let _under_way = self.answers.begin(&stream);
             let rest = bytes.get(written..).unwrap_or_default();
-            timeout(MAX_ANSWER_TIME, bytes::write_all(&stream, rest)).await??;
+            timeout(MAX_ANSWER_TIME, stream.write_all(rest)).await??;
         }
         whole.done();
         Ok(())
@@ -145,14 +142,14 @@ impl WriteHalf for Writer {
 
     async fn close(&mut self) -> io::Result<()> {
         if let Some(stream) = self.stream.upgrade() {
-            bytes::end(&stream);
+            stream.end();
         }
         Ok(())
     }
 }
 
 /// Ends the stream when dropped before it is done.
-struct EndUnlessWhole<'s>(Option<&'s UnixStream>);
+struct EndUnlessWhole<'s>(Option<&'s Socket>);
 
 impl EndUnlessWhole<'_> {
     fn done(mut self) {
@@ -163,7 +160,7 @@ impl EndUnlessWhole<'_> {
 impl Drop for EndUnlessWhole<'_> {
     fn drop(&mut self) {
         if let Some(stream) = self.0 {
-            bytes::end(stream);
+            stream.end();
         }
     }
 }
@@ -182,10 +179,10 @@ mod tests {
     /// Else it were a matter of luck whether a call or the end is seen first.
     #[tokio::test]
     async fn what_a_peer_said_before_it_left_is_read() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (ours, theirs) = Socket::pair().unwrap();
         let mut reader = Reader::new(Arc::new(ours), Arc::default(), PEER);
         for _ in 0..10 {
-            bytes::write_all(&theirs, call(0).data()).await.unwrap();
+            theirs.write_all(call(0).data()).await.unwrap();
         }
         drop(theirs);
         for _ in 0..10 {
@@ -196,36 +193,36 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_dropped_halfway_ends_the_connection() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (ours, theirs) = Socket::pair().unwrap();
         let ours = Arc::new(ours);
         let mut writer = Writer::new(&ours, Arc::default(), Answers::default());
         assert!(writer.send_message(&call(10 << 20)).now_or_never().is_none(), "more than a socket takes");
         let mut sent = vec![0; 11 << 20];
-        let read = timeout(MAX_MESSAGE_TIME, bytes::read_exact(&theirs, &mut sent)).await.unwrap();
+        let read = timeout(MAX_MESSAGE_TIME, theirs.read_exact(&mut sent)).await.unwrap();
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]
     async fn an_answer_that_is_not_taken_ends_the_connection() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (ours, theirs) = Socket::pair().unwrap();
         let ours = Arc::new(ours);
         let mut writer = Writer::new(&ours, Arc::default(), Answers::default());
         let large = call(10 << 20);
         let sent = timeout(MAX_ANSWER_TIME * 20, writer.send_message(&large)).await;
         assert!(sent.expect("it does not wait for ever").is_err());
         let mut all = vec![0; 11 << 20];
-        let read = timeout(MAX_MESSAGE_TIME, bytes::read_exact(&theirs, &mut all)).await.unwrap();
+        let read = timeout(MAX_MESSAGE_TIME, theirs.read_exact(&mut all)).await.unwrap();
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     /// What a call that still runs holds of a connection is no descriptor.
     #[tokio::test]
     async fn the_writer_alone_keeps_no_descriptor() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (ours, theirs) = Socket::pair().unwrap();
         let ours = Arc::new(ours);
         let mut writer = Writer::new(&ours, Arc::default(), Answers::default());
         drop(ours);
-        let read = timeout(MAX_MESSAGE_TIME, bytes::read(&theirs, &mut [0])).await.unwrap();
+        let read = timeout(MAX_MESSAGE_TIME, theirs.read(&mut [0])).await.unwrap();
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         assert!(writer.send_message(&call(1)).await.is_err());
     }

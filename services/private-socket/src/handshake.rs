@@ -2,12 +2,10 @@
 
 use std::{io, time::Duration};
 
-use tokio::{net::UnixStream, time::timeout};
+use tokio::time::timeout;
+use unix_socket::Socket;
 
-use crate::{
-    bytes,
-    sasl::{Sasl, Step},
-};
+use crate::sasl::{Sasl, Step};
 
 /// The most bytes of a handshake, from the first NUL to the end of `BEGIN`.
 const MAX_BYTES: usize = 512;
@@ -32,11 +30,11 @@ pub enum HandshakeError {
 }
 
 /// Authenticates the peer. What follows its `BEGIN` is not read.
-pub async fn authenticate(stream: &UnixStream, sasl: Sasl) -> Result<(), HandshakeError> {
+pub async fn authenticate(stream: &Socket, sasl: Sasl) -> Result<(), HandshakeError> {
     timeout(MAX_TIME, talk(stream, sasl)).await.map_err(|_| HandshakeError::TooSlow)?
 }
 
-async fn talk(stream: &UnixStream, mut sasl: Sasl) -> Result<(), HandshakeError> {
+async fn talk(stream: &Socket, mut sasl: Sasl) -> Result<(), HandshakeError> {
     if next(stream).await? != 0 {
         return Err(HandshakeError::NotDBus);
     }
@@ -48,7 +46,7 @@ async fn talk(stream: &UnixStream, mut sasl: Sasl) -> Result<(), HandshakeError>
         }
         let text = line.strip_suffix(b"\r\n").and_then(|line| str::from_utf8(line).ok());
         match sasl.line(text.ok_or(HandshakeError::NotDBus)?) {
-            Step::Say(answer) => bytes::write_all(stream, format!("{answer}\r\n").as_bytes()).await?,
+            Step::Say(answer) => stream.write_all(format!("{answer}\r\n").as_bytes()).await?,
             Step::Begin => return Ok(()),
             Step::Leave => return Err(HandshakeError::NotDBus),
         }
@@ -59,8 +57,8 @@ async fn talk(stream: &UnixStream, mut sasl: Sasl) -> Result<(), HandshakeError>
 
 /// One byte at a time: clients send their first message together with `BEGIN`, and a passphrase in it belongs
 /// into the message's own buffer alone. A handshake has some thirty bytes.
-async fn next(stream: &UnixStream) -> io::Result<u8> {
+async fn next(stream: &Socket) -> io::Result<u8> {
     let mut byte = [0];
-    bytes::read(stream, &mut byte).await?;
+    stream.read(&mut byte).await?;
     Ok(byte[0])
 }

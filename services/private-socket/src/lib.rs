@@ -3,7 +3,6 @@
 //! It serves whatever interface it is given, and knows nothing of vaults, nor of how long a call may wait.
 
 mod answers;
-mod bytes;
 mod calls;
 mod connection;
 mod evict;
@@ -20,7 +19,6 @@ mod sasl;
 pub mod fuzzed;
 
 pub use answers::Answers;
-pub use bytes::write_all;
 pub use limiter::Limiter;
 pub use listener::{BindError, Listener};
 

@@ -25,6 +25,7 @@ use tokio::{
     task::{AbortHandle, JoinSet, yield_now},
 };
 use tracing::{debug, warn};
+use unix_socket::Socket;
 use zbus::{Guid, ObjectPath, OwnedGuid, object_server::Interface};
 
 use crate::{
@@ -158,8 +159,8 @@ struct Gate {
 
 impl Gate {
     /// The stream and its peer, where it is one of our own user.
-    async fn accepted(&mut self, accepted: io::Result<UnixStream>) -> Option<(UnixStream, Peer)> {
-        match accepted.and_then(|stream| Ok((peer(&stream)?, stream))) {
+    async fn accepted(&mut self, accepted: io::Result<UnixStream>) -> Option<(Socket, Peer)> {
+        match accepted.and_then(|stream| Ok((peer(&stream)?, Socket::new(stream)?))) {
             Ok((peer, stream)) if peer.uid == rustix::process::geteuid().as_raw() => Some((stream, peer)),
             Ok((peer, _)) => {
                 if let Some(held_back) = self.strangers.pass(Instant::now()) {

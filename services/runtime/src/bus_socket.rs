@@ -3,15 +3,9 @@
 //!
 //! Takes no descriptors: no member of a daemon has any, and so no caller can fill its table.
 
-use std::{
-    io::{self, ErrorKind, Read, Write},
-    net::Shutdown,
-    os::{fd::OwnedFd, unix::net::UnixStream},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::net::UnixStream;
 use tracing::debug;
 use zbus::{
     Address, Message,
@@ -37,9 +31,12 @@ const READ_AHEAD: usize = 4096;
 pub async fn dial(address: &str) -> zbus::Result<Builder<'static>> {
     let parsed = Address::try_from(address)?;
     let Some(path) = path(parsed.transport()) else { return Ok(Builder::address(parsed)) };
-    let stream = tokio::net::UnixStream::connect(path).await.and_then(tokio::net::UnixStream::into_std);
-    let socket = stream.and_then(BusSocket::new);
-    Ok(Builder::socket(socket.map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?))
+    let socket = UnixStream::connect(path).await.and_then(unix_socket::Socket::new);
+    Ok(Builder::socket(
+        socket
+            .map(|socket| BusSocket(Arc::new(socket)))
+            .map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?,
+    ))
 }
 
 /// Where to connect; nothing for the rare bus that is elsewhere than at a Unix socket.
@@ -56,26 +53,15 @@ fn path(transport: &Transport) -> Option<PathBuf> {
     }
 }
 
-/// Waited for where there may be something to read. That there is room to write is only waited for where there was
-/// none: it would wake the daemon each time that the bus has taken a message.
-struct BusSocket(AsyncFd<Arc<UnixStream>>);
-
-impl BusSocket {
-    /// Of a stream that does not block.
-    #[allow(unsafe_code, reason = "tokio waits for one interest alone nowhere else")]
-    fn new(stream: UnixStream) -> io::Result<Self> {
-        let stream = Arc::new(stream);
-        // SAFETY: the stream owns its descriptor, which stays open and the same for as long as anything holds the stream.
-        Ok(Self(unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE)? }))
-    }
-}
+/// Both halves share it.
+struct BusSocket(Arc<unix_socket::Socket>);
 
 impl Socket for BusSocket {
     type ReadHalf = Reader;
     type WriteHalf = Writer;
 
     fn split(self) -> Split<Reader, Writer> {
-        let writer = Writer(Arc::clone(self.0.get_ref()));
+        let writer = Writer(Arc::clone(&self.0));
         Split::new(Reader(Bytes::new(self.0)), writer)
     }
 }
@@ -118,7 +104,7 @@ impl ReadHalf for Reader {
 /// The bytes as they come, for zbus to make messages of.
 #[derive(Debug)]
 struct Bytes {
-    stream: AsyncFd<Arc<UnixStream>>,
+    stream: Arc<unix_socket::Socket>,
     /// Of `start..end` the bytes were read before they were asked for; the others are 0, since what passes here may
     /// be a secret (in a plain session of the Secret Service).
     ahead: Vec<u8>,
@@ -128,7 +114,7 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn new(stream: AsyncFd<Arc<UnixStream>>) -> Self {
+    fn new(stream: Arc<unix_socket::Socket>) -> Self {
         Self { stream, ahead: vec![0; READ_AHEAD], start: 0, end: 0, message: Passed::default() }
     }
 
@@ -143,9 +129,9 @@ impl Bytes {
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.start == self.end {
             if buffer.len() >= READ_AHEAD {
-                return receive(&self.stream, buffer).await;
+                return self.stream.read(buffer).await;
             }
-            (self.start, self.end) = (0, receive(&self.stream, &mut self.ahead).await?);
+            (self.start, self.end) = (0, self.stream.read(&mut self.ahead).await?);
         }
         let length = buffer.len().min(self.end - self.start);
         let from = self.ahead.get_mut(self.start..self.start + length).unwrap_or_default();
@@ -159,29 +145,9 @@ impl Bytes {
         let mut nowhere = [0; READ_AHEAD];
         while rest > 0 {
             let place = nowhere.get_mut(..rest.min(READ_AHEAD)).unwrap_or_default();
-            match self.read(place).await? {
-                0 => return Err(ErrorKind::UnexpectedEof.into()),
-                read => rest -= read,
-            }
+            rest -= self.read(place).await?;
         }
         Ok(())
-    }
-}
-
-/// Waits for what there is to read. 0 is the end.
-async fn receive(stream: &AsyncFd<Arc<UnixStream>>, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        let mut ready = stream.readable().await?;
-        match stream.get_ref().as_ref().read(buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
-            received => {
-                // Less than asked for is all that there was (epoll(7)): no call to hear that there is no more.
-                if received.as_ref().is_ok_and(|read| *read < buffer.len()) {
-                    ready.clear_ready();
-                }
-                return received;
-            }
-        }
     }
 }
 
@@ -225,42 +191,22 @@ impl Passed {
 }
 
 #[derive(Debug)]
-struct Writer(Arc<UnixStream>);
-
-impl Writer {
-    /// Writes at least a byte.
-    async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.0.as_ref().write(bytes) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.room().await?,
-                written => return written,
-            }
-        }
-    }
-
-    async fn room(&self) -> io::Result<()> {
-        // A descriptor of its own, as one cannot be waited for twice.
-        tokio::net::UnixStream::from_std(self.0.try_clone()?)?.writable().await
-    }
-}
+struct Writer(Arc<unix_socket::Socket>);
 
 #[async_trait]
 impl WriteHalf for Writer {
     async fn send_message(&mut self, message: &Message) -> zbus::Result<()> {
-        let mut bytes = &message.data()[..];
-        while !bytes.is_empty() {
-            let written = self.write(bytes).await?;
-            bytes = bytes.get(written..).unwrap_or_default();
-        }
-        Ok(())
+        Ok(self.0.write_all(message.data()).await?)
     }
 
     async fn sendmsg(&mut self, buffer: &[u8], _: &[std::os::fd::BorrowedFd<'_>]) -> io::Result<usize> {
-        self.write(buffer).await
+        self.0.write_all(buffer).await?;
+        Ok(buffer.len())
     }
 
     async fn close(&mut self) -> io::Result<()> {
-        self.0.shutdown(Shutdown::Both)
+        self.0.end();
+        Ok(())
     }
 }
 
@@ -282,17 +228,9 @@ mod tests {
 
     /// What comes out at the far end where `bytes` went in, until they end.
     async fn received(bytes: Vec<u8>) -> Vec<zbus::Result<Message>> {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        ours.set_nonblocking(true).unwrap();
-        theirs.set_nonblocking(true).unwrap();
-        let mut reader = BusSocket::new(ours).unwrap().split().take().0;
-        let writer = BusSocket::new(theirs).unwrap().split().take().1;
-        let writing = async move {
-            let mut bytes = &bytes[..];
-            while !bytes.is_empty() {
-                bytes = &bytes[writer.write(bytes).await.unwrap()..];
-            }
-        };
+        let (ours, theirs) = unix_socket::Socket::pair().unwrap();
+        let mut reader = BusSocket(Arc::new(ours)).split().take().0;
+        let writing = async move { theirs.write_all(&bytes).await.unwrap() };
         let reading = async {
             let mut all = Vec::new();
             loop {
@@ -308,7 +246,7 @@ mod tests {
     }
 
     fn at_end(last: &zbus::Result<Message>) -> bool {
-        matches!(last, Err(zbus::Error::InputOutput(error)) if error.kind() == ErrorKind::UnexpectedEof)
+        matches!(last, Err(zbus::Error::InputOutput(error)) if error.kind() == io::ErrorKind::UnexpectedEof)
     }
 
     #[tokio::test]

@@ -17,8 +17,8 @@ use std::{
 };
 
 use dbus_interfaces::ProfileName;
-use private_socket::write_all;
 use tokio::{
+    io::AsyncWriteExt,
     net::{UnixListener, UnixStream},
     sync::{Semaphore, watch},
     task::AbortHandle,
@@ -166,10 +166,10 @@ impl Server {
         }
     }
 
-    async fn serve(&self, stream: UnixStream) {
+    async fn serve(&self, mut stream: UnixStream) {
         let asked = asked(&stream);
         let answered = match &asked {
-            Ok(asked) => self.answer(asked, &stream).await,
+            Ok(asked) => self.answer(asked, &mut stream).await,
             Err(_) => Ok(()),
         };
         // The answer ends with the connection: nobody waits for the journal.
@@ -183,7 +183,7 @@ impl Server {
         }
     }
 
-    async fn answer(&self, asked: &Asked, stream: &UnixStream) -> Result<(), Refusal> {
+    async fn answer(&self, asked: &Asked, stream: &mut UnixStream) -> Result<(), Refusal> {
         let wanted = Wanted {
             profile: self.profile.clone(),
             name: asked.name.clone(),
@@ -194,7 +194,7 @@ impl Server {
         let is_shut = |now: &Arc<Snapshot>| now.vaults.get(self.profile.as_str()).is_none_or(|vault| vault.locked);
         tokio::select! {
             biased;
-            written = timeout(DEADLINE, write_all(stream, &value)) => match written {
+            written = timeout(DEADLINE, stream.write_all(&value)) => match written {
                 Ok(written) => Ok(written?),
                 Err(_) => Err(Refusal::Slow),
             },

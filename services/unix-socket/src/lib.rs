@@ -1,0 +1,170 @@
+//! A connected Unix socket that is waited for where there may be something to read. That there is room to write is only
+//! waited for where there was none: tokio's own stream wakes its process each time that the peer has read something.
+//! Nothing is read ahead and nothing is kept; descriptors that were sent along are closed by the kernel, since `read` has
+//! no place for them.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+};
+
+use rustix::net::Shutdown;
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// The socket. What waits for it is woken by its reader's runtime.
+#[derive(Debug)]
+pub struct Socket(AsyncFd<UnixStream>);
+
+impl Socket {
+    /// Of a stream of tokio's, which is waited for no longer.
+    ///
+    /// # Errors
+    /// The runtime cannot wait for it.
+    pub fn new(stream: tokio::net::UnixStream) -> io::Result<Self> {
+        Self::waiting(stream.into_std()?)
+    }
+
+    /// Two that are connected to each other.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let (one, other) = tokio::net::UnixStream::pair()?;
+        Ok((Self::new(one)?, Self::new(other)?))
+    }
+
+    #[allow(unsafe_code, reason = "tokio waits for one interest alone nowhere else")]
+    fn waiting(stream: UnixStream) -> io::Result<Self> {
+        // SAFETY: the stream owns its descriptor, which stays open and the same for as long as this holds the stream.
+        Ok(Self(unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE)? }))
+    }
+
+    /// Reads what there is, at least a byte.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` at the end, and what the system says.
+    pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut ready = self.0.readable().await?;
+            match self.0.get_ref().read(buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
+                received => {
+                    // Less than asked for is all that there was (epoll(7)): no call to hear that there is no more.
+                    if received.as_ref().is_ok_and(|read| *read < buffer.len()) {
+                        ready.clear_ready();
+                    }
+                    return received;
+                }
+            }
+        }
+    }
+
+    /// Fills the buffer.
+    ///
+    /// # Errors
+    /// As [`Socket::read`].
+    pub async fn read_exact(&self, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            let read = self.read(buffer).await?;
+            buffer = buffer.get_mut(read..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Writes what the socket takes at once, which may be nothing.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.get_ref().write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            written => written,
+        }
+    }
+
+    /// Writes all of the bytes.
+    ///
+    /// # Errors
+    /// What the system says; the bytes may then have been written in part.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write_some(bytes)? {
+                0 => self.room().await?,
+                written => bytes = bytes.get(written..).unwrap_or_default(),
+            }
+        }
+        Ok(())
+    }
+
+    async fn room(&self) -> io::Result<()> {
+        // A descriptor of its own, as one cannot be waited for twice.
+        tokio::net::UnixStream::from_std(self.0.get_ref().try_clone()?)?.writable().await
+    }
+
+    /// Returns when the peer is gone, though bytes that it sent may be unread.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn gone(&self) -> io::Result<()> {
+        // Not READABLE, which unread bytes would satisfy: of PRIORITY a Unix socket only ever has the end.
+        self.0.ready(Interest::PRIORITY).await.map(drop)
+    }
+
+    /// Ends both directions at once, for whoever else holds the socket too.
+    pub fn end(&self) {
+        // It fails only where the peer has ended it already.
+        let _ = rustix::net::shutdown(self, Shutdown::Both);
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, time::Duration};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn more_than_there_is_room_for_is_written_as_it_is_read() {
+        let (ours, theirs) = Socket::pair().unwrap();
+        let bytes: Vec<u8> = (0..10_u32 << 20).map(|at| at.to_le_bytes()[1]).collect();
+        let mut read = vec![0; bytes.len()];
+        let (written, filled) = tokio::join!(ours.write_all(&bytes), theirs.read_exact(&mut read));
+        written.unwrap();
+        filled.unwrap();
+        assert!(read == bytes);
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_to_who_reads_and_to_who_does_not() {
+        let (ours, theirs) = Socket::pair().unwrap();
+        theirs.write_all(b"unread").await.unwrap();
+        let mut gone = pin!(ours.gone());
+        assert!(gone.as_mut().now_or_never().is_none(), "there is only something to read");
+        theirs.end();
+        gone.await.unwrap();
+        let mut buffer = [0; 64];
+        assert_eq!(ours.read(&mut buffer).await.unwrap(), 6);
+        assert_eq!(ours.read(&mut buffer).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_wakes_nobody() {
+        let (ours, theirs) = Socket::pair().unwrap();
+        ours.write_all(b"for them").await.unwrap();
+        theirs.read_exact(&mut [0; 8]).await.unwrap();
+        let room = tokio::time::timeout(Duration::from_millis(50), ours.0.ready(Interest::WRITABLE));
+        assert!(room.await.is_err(), "nobody hears of it");
+    }
+}
