@@ -22,9 +22,11 @@ const MAX_WAITING: usize = 4096;
 const ROUND_TRIP_DEADLINE: Duration = Duration::from_secs(1);
 
 type Then = Box<dyn FnOnce() + Send>;
+type Make = Box<dyn FnOnce() -> zbus::Result<Message> + Send>;
 
 enum Item {
     Message(Message),
+    Make(Make),
     Then(Then),
     AfterRoundTrip(Then),
 }
@@ -48,8 +50,17 @@ impl Outbox {
 
     /// Sends `message` after everything before it.
     pub fn send(&self, message: Message) {
+        self.say(Item::Message(message));
+    }
+
+    /// Sends what `make` makes when its turn comes, which is after whoever was answered before this call goes on.
+    pub fn send_made(&self, make: impl FnOnce() -> zbus::Result<Message> + Send + 'static) {
+        self.say(Item::Make(Box::new(make)));
+    }
+
+    fn say(&self, item: Item) {
         if self.waiting.load(Ordering::Relaxed) < MAX_WAITING {
-            self.put(Item::Message(message));
+            self.put(item);
         } else {
             tracing::warn!("the session bus takes no messages; a signal was dropped");
         }
@@ -79,12 +90,13 @@ impl Outbox {
 
 async fn deliver(connection: Connection, mut queue: mpsc::UnboundedReceiver<Item>, waiting: Arc<AtomicUsize>) {
     while let Some(item) = queue.recv().await {
+        let mut message = None;
         match item {
-            Item::Message(message) => {
-                if connection.send(&message).await.is_err() {
-                    return;
-                }
-            }
+            Item::Message(made) => message = Some(made),
+            Item::Make(make) => match make() {
+                Ok(made) => message = Some(made),
+                Err(cause) => tracing::error!(%cause, "a signal could not be made"),
+            },
             Item::Then(then) => then(),
             Item::AfterRoundTrip(then) => {
                 let connection = connection.clone();
@@ -93,6 +105,11 @@ async fn deliver(connection: Connection, mut queue: mpsc::UnboundedReceiver<Item
                     then();
                 });
             }
+        }
+        if let Some(message) = message
+            && connection.send(&message).await.is_err()
+        {
+            return;
         }
         waiting.fetch_sub(1, Ordering::Relaxed);
     }

@@ -162,7 +162,7 @@ impl Actor {
                 let names = self.served(&profile).map(|vault| vault.names().map(ToString::to_string).collect());
                 answer(waiter, names);
             }
-            Command::WasRead(read) => self.announce_read(&read),
+            Command::WasRead(read) => self.announce_read(read),
             Command::Get(wanted, waiter) => {
                 let value = self.get(&wanted.profile, &wanted.name);
                 let was_read = value.is_ok();
@@ -170,7 +170,7 @@ impl Actor {
                 if was_read {
                     self.used(&wanted.profile);
                     let Wanted { profile, name, reader } = wanted;
-                    self.announce_read(&Read { profile, name: name.to_string(), reader });
+                    self.announce_read(Read { profile, name: name.to_string(), reader });
                 }
             }
             Command::Look(profile, reads, look) => {
@@ -224,12 +224,10 @@ impl Actor {
         })
     }
 
-    /// Not waited for: a reader pays no round trip for being seen.
-    fn announce_read(&self, read: &Read) {
-        match signals::read(&self.name, read) {
-            Ok(message) => self.outbox.send(message),
-            Err(cause) => tracing::error!(%cause, "that a secret was read could not be announced"),
-        }
+    /// Not waited for, and made only after the answer: a reader pays nothing for being seen.
+    fn announce_read(&self, read: Read) {
+        let sender = self.name.clone();
+        self.outbox.send_made(move || signals::read(&sender, &read));
     }
 
     fn set_active(&mut self, profile: &ProfileName, active: bool, waiter: Waiter<()>) {
