@@ -11,7 +11,7 @@
 #   make test-secrecy  what the release programs leave in memory, on the bus, in /proc and in the logs
 #   make fuzz       SECONDS (60) of each fuzz target; TARGETS=name for one
 #   make bench      the release programs beside what would be used instead, in figures; QUICK=1 for a short look
-#   make resident   services/resident.ld anew: which functions lie side by side in a release
+#   make order      services/order.ld and cli/order.ld anew: which functions lie side by side in a release
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev); SECRET_SERVICE=1 also starts daemon-secrets
 #                   for applications' secrets, with secret_service = true
 #   make uninstall  with the same PREFIX and DESTDIR
@@ -61,8 +61,8 @@ fill = for name in $(1); do \
 	sed 's|@bindir@|$(PREFIX)/bin|; s|@libexecdir@|$(libexecdir)|' $(or $(3),systemd-user)/$$name.in >$(2)/$$name && \
 	chmod 644 $(2)/$$name || exit; done
 
-.PHONY: help build demo test test-systemd test-examples pictures campaign soak test-kills test-secrecy fuzz bench resident install uninstall \
-	check-deps
+.PHONY: help build demo test test-systemd test-examples pictures campaign soak test-kills test-secrecy fuzz bench order install \
+	uninstall check-deps
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -157,13 +157,14 @@ bench:
 	$(TARGET)/release/examples/bench $(TARGET)/bench.json $(if $(filter 1,$(QUICK)),$(TARGET),docs)
 
 # In a folder of their own: with their symbols, and in any order, where valgrind finds them.
-resident: export ANY_ORDER := 1
-resident: export CARGO_PROFILE_RELEASE_STRIP := none
-resident:
+order: export ANY_ORDER := 1
+order: export CARGO_PROFILE_RELEASE_STRIP := none
+order:
 	@tests/check-deps bench
-	$(CARGO) build --locked --release --target-dir $(TARGET)/resident -p daemon-profile -p daemon-secrets --bins
-	$(CARGO) build --locked -p session-tests --example resident
-	SESAME_TEST_PROGRAMS=$(TARGET)/resident/release $(TARGET)/debug/examples/resident services/resident.ld
+	$(CARGO) build --locked --release --target-dir $(TARGET)/order -p daemon-profile -p daemon-secrets --bins
+	$(CARGO) rustc --locked --release --target-dir $(TARGET)/order -p sesame --bin sesame -- $(static)
+	$(CARGO) build --locked -p session-tests --example order
+	SESAME_TEST_PROGRAMS=$(TARGET)/order/release $(TARGET)/debug/examples/order services/order.ld cli/order.ld
 
 install: build
 	install -d $(bin) $(service) $(unit) $(interface) $(bash) $(zsh) $(fish) $(man)/man1 $(man)/man5

@@ -4,33 +4,42 @@ use std::{fs, time::Duration};
 
 use rustix::process::Pid;
 use session_tests::{
-    process::Process,
     program,
     session::{Daemons, Session},
 };
 
 use crate::{
-    Amount, SETTLED,
+    Amount,
     table::{Row, Spread},
 };
 
-pub async fn memory(session: &Session, daemons: &Daemons, when: &str, targets: [f64; 2], rows: &mut Vec<Row>) {
-    tokio::time::sleep(SETTLED).await;
-    for ((name, pid), target) in each(&daemons.profile, &daemons.secrets).into_iter().zip(targets) {
+/// A daemon, and the most memory that it may take, in MiB.
+pub type Weighed = (&'static str, Pid, f64);
+
+/// `place` is the bus, and what runs the daemons.
+pub async fn memory(place: &str, when: &str, daemons: [Weighed; 2], amount: Amount, rows: &mut Vec<Row>) {
+    tokio::time::sleep(amount.settled).await;
+    for (name, pid, target) in daemons {
         let kib = field(&format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero()), "Pss:");
         let threads = field(&format!("/proc/{}/status", pid.as_raw_nonzero()), "Threads:");
         for (what, value, target) in [("PSS, MiB", kib / 1024.0, target), ("threads", threads, 1.0)] {
-            let figure = format!("{name}, {what}, {when}, {}", session.kind.name());
+            let figure = format!("{name}, {what}, {when}, {place}");
             let target = Some(target).filter(|target| target.is_finite());
             rows.push(Row { figure, ours: Spread::exactly(value), theirs: None, target });
         }
     }
 }
 
+/// Both daemons of a session, and the most that each may take.
+pub fn weighed(daemons: &Daemons, targets: [f64; 2]) -> [Weighed; 2] {
+    let [profile, secrets] = targets;
+    [("daemon-profile", daemons.profile.pid(), profile), ("daemon-secrets", daemons.secrets.pid(), secrets)]
+}
+
 /// What both daemons share with nobody, in MiB.
 pub fn private(daemons: &Daemons) -> f64 {
-    let kib = each(&daemons.profile, &daemons.secrets).map(|(_, pid)| {
-        let path = format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero());
+    let kib = [&daemons.profile, &daemons.secrets].map(|daemon| {
+        let path = format!("/proc/{}/smaps_rollup", daemon.pid().as_raw_nonzero());
         field(&path, "Private_Clean:") + field(&path, "Private_Dirty:")
     });
     kib.iter().sum::<f64>() / 1024.0
@@ -50,20 +59,22 @@ pub async fn wakeups(session: &Session, amount: Amount, rows: &mut Vec<Row>) {
         client.wait_for_owner(name).await;
     }
     session.wait_until_healthy().await;
-    tokio::time::sleep(SETTLED).await;
+    let daemons = [("daemon-profile", profile.pid()), ("daemon-secrets", secrets.pid())];
+    rest(session.kind.name(), daemons, amount, rows).await;
+}
+
+/// How often two daemons that have a watchdog of 30 s wake while nobody asks.
+pub async fn rest(place: &str, daemons: [(&str, Pid); 2], amount: Amount, rows: &mut Vec<Row>) {
+    // The last worker has ended then, of which nobody tells.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let switches = |pid: Pid| field(&format!("/proc/{}/status", pid.as_raw_nonzero()), "voluntary_ctxt_switches:");
-    let each = each(&profile, &secrets);
-    let before = each.map(|(_, pid)| switches(pid));
+    let before = daemons.map(|(_, pid)| switches(pid));
     tokio::time::sleep(Duration::from_secs(amount.rest)).await;
-    for ((name, pid), before) in each.into_iter().zip(before) {
-        let figure = format!("{name}, wake-ups in {} s, {}", amount.rest, session.kind.name());
+    for ((name, pid), before) in daemons.into_iter().zip(before) {
+        let figure = format!("{name}, wake-ups in {} s, {place}", amount.rest);
         let target = (amount.rest == 60).then_some(20.0);
         rows.push(Row { figure, ours: Spread::exactly(switches(pid) - before), theirs: None, target });
     }
-}
-
-fn each(profile: &Process, secrets: &Process) -> [(&'static str, Pid); 2] {
-    [("daemon-profile", profile.pid()), ("daemon-secrets", secrets.pid())]
 }
 
 /// The number behind `name` in a file of /proc.

@@ -6,7 +6,7 @@ use session_tests::{PASSPHRASE, bus::Kind, home::Home, session::Session, stock_a
 use zbus::OwnedObjectPath;
 
 use crate::{
-    Amount, SETTLED, growth, idle, micros,
+    Amount, growth, idle, micros,
     table::{Row, Spread},
     warm,
 };
@@ -54,9 +54,10 @@ pub async fn vault(amount: Amount, rows: &mut Vec<Row>) {
         theirs: Some(Spread::of(few)),
         target: Some(2.0),
     });
-    idle::memory(&session, &daemons, "10,000 items open", [1.9, f64::NAN], rows).await;
+    let (bus, open, locked) = (session.kind.name(), [1.9, f64::NAN], [1.9, 2.6]);
+    idle::memory(bus, "10,000 items open", idle::weighed(&daemons, open), amount, rows).await;
     client.secrets().await.lock_all().await.unwrap();
-    idle::memory(&session, &daemons, "locked after 10,000 items", [1.9, 2.6], rows).await;
+    idle::memory(bus, "locked after 10,000 items", idle::weighed(&daemons, locked), amount, rows).await;
 }
 
 /// An unlock with the work factor that is the default, beside scrypt alone.
@@ -87,7 +88,7 @@ pub async fn unlock(amount: Amount, rows: &mut Vec<Row>) {
 }
 
 /// What one more user on the host costs: the memory that his two daemons share with nobody.
-pub async fn sessions(rows: &mut Vec<Row>) {
+pub async fn sessions(amount: Amount, rows: &mut Vec<Row>) {
     let mut sessions = Vec::new();
     for _ in 0..5 {
         let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
@@ -95,7 +96,7 @@ pub async fn sessions(rows: &mut Vec<Row>) {
         session.create(&["personal"]).await;
         sessions.push((session, daemons));
     }
-    tokio::time::sleep(SETTLED).await;
+    tokio::time::sleep(amount.settled).await;
     let private: Vec<f64> = sessions.iter().map(|(_, daemons)| idle::private(daemons)).collect();
     rows.push(Row {
         figure: "memory of both daemons that is private to a session, MiB".into(),

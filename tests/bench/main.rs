@@ -11,6 +11,7 @@ mod growth;
 mod idle;
 mod large;
 mod life;
+mod managed;
 mod plot;
 mod table;
 mod warm;
@@ -36,20 +37,31 @@ struct Amount {
     few: usize,
     /// What stands still, in seconds.
     rest: u64,
+    /// Until the daemons rest. They give back what was used at their next tick, 15 s later at most.
+    settled: Duration,
+}
+
+impl Amount {
+    fn of(quick: bool) -> Self {
+        match quick {
+            true => Self { pairs: 20, calls: 200, few: 3, rest: 5, settled: Duration::from_secs(2) },
+            false => Self { pairs: 200, calls: 3000, few: 30, rest: 60, settled: Duration::from_secs(16) },
+        }
+    }
 }
 
 fn main() {
+    if let Some(inside) = managed::inside() {
+        return inside;
+    }
     let quick = std::env::var_os("QUICK").is_some_and(|value| value == "1");
-    let amount = if quick {
-        Amount { pairs: 20, calls: 200, few: 3, rest: 5 }
-    } else {
-        Amount { pairs: 200, calls: 3000, few: 30, rest: 60 }
-    };
+    let amount = Amount::of(quick);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut rows = Vec::new();
     for kind in Kind::ALL {
         runtime.block_on(measure(kind, amount, &mut rows));
     }
+    Kind::ALL.into_iter().for_each(|kind| managed::measure(kind, quick, &mut rows));
     runtime.block_on(measure_once(amount, &mut rows));
     println!("| figure | ours, p50 (p10-p90) | theirs | ratio or figure | target | met |");
     println!("| --- | --- | --- | --- | --- | --- |");
@@ -90,7 +102,7 @@ async fn measure_once(amount: Amount, rows: &mut Vec<Row>) {
     cold::applications(amount, rows).await;
     large::vault(amount, rows).await;
     large::unlock(amount, rows).await;
-    large::sessions(rows).await;
+    large::sessions(amount, rows).await;
     let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
     counts::instructions(&session, rows).await;
 }
@@ -100,10 +112,12 @@ async fn measure(kind: Kind, amount: Amount, rows: &mut Vec<Row>) {
     life::starts(&session, amount, rows).await;
     let mut daemons = session.daemons().await;
     session.create(&["personal"]).await;
-    idle::memory(&session, &daemons, "all locked", [1.9, 2.3], rows).await;
+    idle::memory(kind.name(), "all locked", idle::weighed(&daemons, [1.9, 2.3]), amount, rows).await;
     session.unlock(&["personal"]).await;
-    idle::memory(&session, &daemons, "one vault open", [1.9, 2.6], rows).await;
-    warm::calls(&session, amount, rows).await;
+    idle::memory(kind.name(), "one vault open", idle::weighed(&daemons, [1.9, 2.6]), amount, rows).await;
+    let (client, vault) = (session.client().await, session.vault().await);
+    warm::calls(kind.name(), &client, &vault, warm::targets(kind), amount, rows).await;
+    drop((client, vault));
     warm::writes(&session, amount, rows).await;
     cold::programs(&session, amount, rows).await;
     warm::status_beside(&session, &mut daemons, amount, rows).await;
@@ -115,6 +129,3 @@ async fn measure(kind: Kind, amount: Amount, rows: &mut Vec<Row>) {
 fn micros(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e6
 }
-
-/// Idle is after the last worker has ended and memory was given back, of which nobody tells.
-const SETTLED: Duration = Duration::from_secs(2);

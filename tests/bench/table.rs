@@ -1,8 +1,10 @@
 //! The table of figures: medians with their spread, ours beside theirs, against the target.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// One line of the table.
+#[derive(Serialize, Deserialize)]
 pub struct Row {
     pub figure: String,
     pub ours: Spread,
@@ -12,7 +14,7 @@ pub struct Row {
 }
 
 /// What many runs of one thing gave.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Spread {
     p10: f64,
     /// The median.
@@ -36,10 +38,6 @@ impl Spread {
             return if self.p50 < 1000.0 { format!("{:.2}", self.p50) } else { format!("{:.0}", self.p50) };
         }
         format!("{:.1} ({:.1}-{:.1})", self.p50, self.p10, self.p90)
-    }
-
-    fn json(&self) -> Value {
-        json!({ "p10": self.p10, "p50": self.p50, "p90": self.p90 })
     }
 }
 
@@ -65,8 +63,7 @@ impl Row {
     }
 
     pub fn json(&self) -> Value {
-        let theirs = self.theirs.as_ref().map(Spread::json);
-        json!({ "figure": self.figure, "ours": self.ours.json(), "theirs": theirs, "value": self.value(),
+        json!({ "figure": self.figure, "ours": self.ours, "theirs": self.theirs, "value": self.value(),
             "target": self.target, "met": self.is_met() })
     }
 }

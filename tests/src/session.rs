@@ -3,6 +3,7 @@
 use std::{
     ffi::{OsStr, OsString},
     os::unix::net::UnixStream,
+    path::Path,
     sync::Arc,
 };
 
@@ -105,20 +106,8 @@ impl Session {
     }
 
     /// A new connection to the private socket.
-    ///
-    /// # Panics
-    /// Nobody listens there.
     pub async fn vault(&self) -> VaultProxy<'static> {
-        let stream = UnixStream::connect(self.home.private_socket()).expect("the private socket");
-        let connecting = Builder::unix_stream(stream).p2p().method_timeout(DEADLINE).build();
-        let connection = within_deadline("a connection to the private socket", connecting).await;
-        let connection = connection.expect("a connection to the private socket");
-        // Nothing subscribes and nothing is cached on a connection without a bus.
-        let built = VaultProxy::builder(&connection)
-            .destination("org.opensesame.Secrets")
-            .cache_properties(zbus::proxy::CacheProperties::No)
-            .build();
-        built.await.expect("a proxy of the vaults")
+        vault_at(&self.home.private_socket()).await
     }
 
     /// Creates locked vaults.
@@ -208,4 +197,21 @@ impl Session {
             self.home.write(&format!("data/dbus-1/services/{name}.service"), text);
         }
     }
+}
+
+/// A new connection to a private socket.
+///
+/// # Panics
+/// Nobody listens there.
+pub async fn vault_at(socket: &Path) -> VaultProxy<'static> {
+    let stream = UnixStream::connect(socket).expect("the private socket");
+    let connecting = Builder::unix_stream(stream).p2p().method_timeout(DEADLINE).build();
+    let connection = within_deadline("a connection to the private socket", connecting).await;
+    let connection = connection.expect("a connection to the private socket");
+    // Nothing subscribes and nothing is cached on a connection without a bus.
+    let built = VaultProxy::builder(&connection)
+        .destination("org.opensesame.Secrets")
+        .cache_properties(zbus::proxy::CacheProperties::No)
+        .build();
+    built.await.expect("a proxy of the vaults")
 }

@@ -1,5 +1,5 @@
-//! `make resident`: which functions of the daemons run while they rest and answer, told by valgrind, for the linker to
-//! lay them side by side. Writes the linker's script to the file that its argument names.
+//! `make order`: which functions run while the daemons rest and answer, and while sesame runs, told by valgrind, for the
+//! linker to lay them side by side. Writes its scripts to the files that the arguments name: the daemons', sesame's.
 
 // A step that fails ends it.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -19,25 +19,39 @@ use session_tests::{PASSPHRASE, bus::Kind, home::Home, process::Process, program
 const RECONCILIATIONS: usize = 2;
 
 fn main() {
-    let place = std::env::args_os().nth(1).expect("the file to write");
+    let places: Vec<_> = std::env::args_os().skip(1).collect();
+    let [daemons, sesame] = &places[..] else { panic!("usage: order DAEMONS SESAME") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let used = runtime.block_on(watched());
-    assert!(used.len() > 500, "{} functions: were the daemons linked without symbols?", used.len());
-    fs::write(place, script(&used)).unwrap();
+    runtime.block_on(async {
+        let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
+        fs::write(sesame, script(&of_sesame(&session).await)).unwrap();
+        fs::write(daemons, script(&of_daemons(&session).await)).unwrap();
+    });
 }
 
-/// The functions of both daemons that run after a start, and an unlock, has given back what it took.
-async fn watched() -> BTreeSet<String> {
-    let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
-    let daemons = session.daemons().await;
+/// What runs in sesame for what scripts ask most.
+async fn of_sesame(session: &Session) -> BTreeSet<String> {
+    let _daemons = session.daemons().await;
     session.create(&["personal"]).await;
     session.unlock(&["personal"]).await;
     session.vault().await.set_secret("personal", "token", b"0123456789").await.unwrap();
-    drop(daemons);
+    let (sesame, file) = (program("sesame"), session.home.path().join("sesame.functions"));
+    let out = format!("--callgrind-out-file={}", file.display());
+    let mut used = BTreeSet::new();
+    for words in [&["status"][..], &["secret", "get", "token"]] {
+        let valgrind = ["valgrind", "--tool=callgrind", "--demangle=no", &out, sesame.to_str().unwrap()];
+        let ended = session.run(&[&valgrind, words].concat()).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        used.append(&mut functions(&file, "sesame"));
+    }
+    used
+}
 
-    let profile = Watched::start(&session, "daemon-profile", "org.opensesame.Profile").await;
+/// What runs in both daemons after a start, and an unlock, has given back what it took.
+async fn of_daemons(session: &Session) -> BTreeSet<String> {
+    let profile = Watched::start(session, "daemon-profile", "org.opensesame.Profile").await;
     let started = profile.parts().len();
-    let secrets = Watched::start(&session, "daemon-secrets", "org.opensesame.Secrets").await;
+    let secrets = Watched::start(session, "daemon-secrets", "org.opensesame.Secrets").await;
     session.wait_until_healthy().await;
     let vault = session.vault().await;
     vault.unlock("personal", PASSPHRASE.as_bytes()).await.unwrap();
@@ -155,9 +169,10 @@ fn past_underscore(rest: &str) -> usize {
 }
 
 fn script(used: &BTreeSet<String>) -> String {
+    assert!(used.len() > 500, "{} functions: were the programs linked without symbols?", used.len());
     let mut script = String::from(
-        "/* Written by `make resident`, not by hand. The functions that the daemons run through while they rest and answer lie\n\
-         side by side, so that little of the rest is in memory. What is not found is where it would be without this. */\n\
+        "/* Written by `make order`, not by hand. The functions that run often lie side by side, so that little of what lies\n\
+         between them is read and in memory. What is not found is where it would be without this. */\n\
          SECTIONS\n{\n  .text :\n  {\n",
     );
     for pattern in used {

@@ -1,0 +1,110 @@
+//! The daemons as a user has them: installed, under a real `systemd --user` with its own bus. This program plays both
+//! parts: outside it makes the session; inside (`--inside BUS QUICK`) it measures, and says its rows on standard output.
+
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use session_tests::{
+    bus::Kind,
+    manager::{self, Installed},
+    needs::Need,
+    session::vault_at,
+    user_session::{PROFILE_UNIT, SECRETS_UNIT, TARGET, UserSession},
+};
+
+use crate::{
+    Amount, idle, micros,
+    table::{Row, Spread},
+    warm,
+};
+
+/// A limit against hanging.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// From the outside.
+pub fn measure(kind: Kind, quick: bool, rows: &mut Vec<Row>) {
+    if let Some(reason) = [Need::Root, Need::Mounts, Need::Manager(kind)].into_iter().find_map(Need::missing) {
+        return eprintln!("skipped, under systemd on {}: {reason}", kind.name());
+    }
+    let installed = Installed::new().unwrap();
+    let words = [kind.name(), if quick { "quick" } else { "whole" }];
+    let said = manager::run(kind, &words, &installed, LIMIT).unwrap_or_else(|failed| panic!("{failed:?}"));
+    let inside: Vec<Row> = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    rows.extend(inside);
+}
+
+/// All that is done inside, where this is.
+pub fn inside() -> Option<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [inside, bus, amount] = &words[..] else { return None };
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == bus).filter(|_| inside == "--inside")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let rows = runtime.block_on(measured(kind, Amount::of(amount == "quick")));
+    println!("{}", serde_json::to_string(&rows).unwrap());
+    Some(())
+}
+
+async fn measured(kind: Kind, amount: Amount) -> Vec<Row> {
+    let (session, place) = (UserSession::enter(kind), format!("{} under systemd", kind.name()));
+    let mut rows = Vec::new();
+    session.start().await;
+    starts(&session, &place, amount, &mut rows).await;
+    let pids =
+        [("daemon-profile", session.pid(PROFILE_UNIT).await), ("daemon-secrets", session.pid(SECRETS_UNIT).await)];
+    let weighed = |targets: [f64; 2]| [(pids[0].0, pids[0].1, targets[0]), (pids[1].0, pids[1].1, targets[1])];
+    idle::memory(&place, "all locked", weighed([1.9, 2.3]), amount, &mut rows).await;
+    session.unlock("personal").await;
+    idle::memory(&place, "one vault open", weighed([1.9, 2.6]), amount, &mut rows).await;
+    idle::rest(&place, pids, amount, &mut rows).await;
+    let (client, vault) = (session.client().await, vault_at(&session.runtime("open-sesame/secrets.socket")).await);
+    warm::calls(&place, &client, &vault, warm::targets(kind), amount, &mut rows).await;
+    let busctl = [
+        "busctl",
+        "--user",
+        "call",
+        "org.opensesame.Profile",
+        "/org/opensesame/Profile",
+        "org.opensesame.Profile",
+        "Status",
+    ];
+    let pair = |_| (took(&["sesame", "status"]), took(&busctl));
+    let times: (Vec<f64>, Vec<f64>) = (0..amount.pairs).map(pair).unzip();
+    let (ours, theirs) = (Spread::of(times.0), Some(Spread::of(times.1)));
+    rows.push(Row {
+        figure: format!("cold `sesame status` over busctl, µs, {place}"),
+        ours,
+        theirs,
+        target: Some(0.3),
+    });
+    rows
+}
+
+/// From the moment that systemd starts the program until it has heard READY=1, by its own clock.
+async fn starts(session: &UserSession, place: &str, amount: Amount, rows: &mut Vec<Row>) {
+    for (name, unit, target) in [("daemon-profile", PROFILE_UNIT, 4.0), ("daemon-secrets", SECRETS_UNIT, 5.0)] {
+        let mut times = Vec::new();
+        for _ in 0..amount.few {
+            session.systemctl(&["reset-failed", PROFILE_UNIT, SECRETS_UNIT]).await;
+            session.systemctl(&["restart", unit]).await;
+            let at = async |what: &str| -> f64 { session.property(unit, what).await.parse().unwrap() };
+            times.push(
+                (at("ActiveEnterTimestampMonotonic").await - at("ExecMainStartTimestampMonotonic").await) / 1000.0,
+            );
+        }
+        let figure = format!("{name}, exec to READY=1, ms, {place}");
+        rows.push(Row { figure, ours: Spread::of(times), theirs: None, target: Some(target) });
+    }
+    session.systemctl(&["start", TARGET]).await;
+    session.until_report("health to be ok", |report| report.health == "ok").await;
+}
+
+/// Of this session's own environment.
+fn took(words: &[&str]) -> f64 {
+    let started = Instant::now();
+    let status = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let took = micros(started);
+    assert!(status.unwrap().success(), "{words:?}");
+    took
+}
