@@ -20,14 +20,24 @@ pub type Weighed = (&'static str, Pid, f64);
 pub async fn memory(place: &str, when: &str, daemons: [Weighed; 2], amount: Amount, rows: &mut Vec<Row>) {
     tokio::time::sleep(amount.settled).await;
     for (name, pid, target) in daemons {
-        let kib = field(&format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero()), "Pss:");
-        let threads = field(&format!("/proc/{}/status", pid.as_raw_nonzero()), "Threads:");
-        for (what, value, target) in [("PSS, MiB", kib / 1024.0, target), ("threads", threads, 1.0)] {
-            let figure = format!("{name}, {what}, {when}, {place}");
-            let target = Some(target).filter(|target| target.is_finite());
-            rows.push(Row { figure, ours: Spread::exactly(value), theirs: None, target });
-        }
+        let [rollup, status] = ["smaps_rollup", "status"].map(|file| fs::read_to_string(of(pid, file)).unwrap());
+        weigh(&format!("{when}, {place}"), (name, target), &rollup, &status, rows);
     }
+}
+
+/// By what the files `smaps_rollup` and `status` in /proc say (proc(5)).
+pub fn weigh(circumstance: &str, (name, target): (&str, f64), rollup: &str, status: &str, rows: &mut Vec<Row>) {
+    let figures = [("PSS, MiB", field(rollup, "Pss:") / 1024.0, target), ("threads", field(status, "Threads:"), 1.0)];
+    for (what, value, target) in figures {
+        let figure = format!("{name}, {what}, {circumstance}");
+        let target = Some(target).filter(|target| target.is_finite());
+        rows.push(Row { figure, ours: Spread::exactly(value), theirs: None, target });
+    }
+}
+
+/// A file that tells of a process.
+pub fn of(pid: Pid, file: &str) -> String {
+    format!("/proc/{}/{file}", pid.as_raw_nonzero())
 }
 
 /// Both daemons of a session, and the most that each may take.
@@ -39,8 +49,8 @@ pub fn weighed(daemons: &Daemons, targets: [f64; 2]) -> [Weighed; 2] {
 /// What both daemons share with nobody, in MiB.
 pub fn private(daemons: &Daemons) -> f64 {
     let kib = [&daemons.profile, &daemons.secrets].map(|daemon| {
-        let path = format!("/proc/{}/smaps_rollup", daemon.pid().as_raw_nonzero());
-        field(&path, "Private_Clean:") + field(&path, "Private_Dirty:")
+        let rollup = fs::read_to_string(of(daemon.pid(), "smaps_rollup")).unwrap();
+        field(&rollup, "Private_Clean:") + field(&rollup, "Private_Dirty:")
     });
     kib.iter().sum::<f64>() / 1024.0
 }
@@ -67,7 +77,7 @@ pub async fn wakeups(session: &Session, amount: Amount, rows: &mut Vec<Row>) {
 pub async fn rest(place: &str, daemons: [(&str, Pid); 2], amount: Amount, rows: &mut Vec<Row>) {
     // The last worker has ended then, of which nobody tells.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let switches = |pid: Pid| field(&format!("/proc/{}/status", pid.as_raw_nonzero()), "voluntary_ctxt_switches:");
+    let switches = |pid: Pid| field(&fs::read_to_string(of(pid, "status")).unwrap(), "voluntary_ctxt_switches:");
     let before = daemons.map(|(_, pid)| switches(pid));
     tokio::time::sleep(Duration::from_secs(amount.rest)).await;
     for ((name, pid), before) in daemons.into_iter().zip(before) {
@@ -78,8 +88,7 @@ pub async fn rest(place: &str, daemons: [(&str, Pid); 2], amount: Amount, rows: 
 }
 
 /// The number behind `name` in a file of /proc.
-fn field(path: &str, name: &str) -> f64 {
-    let text = fs::read_to_string(path).unwrap();
+fn field(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -286,7 +286,8 @@ impl Store {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(|cause| Error::storage("written", &path)(cause.into()))?;
         let sidecar = sidecar::write(&vault.profile, &vault.content, change, items, salt);
-        Draft::write(&*self.files, &path, "new", &sidecar)
+        // It names the items that it belongs to: one that power was lost over belongs to none, and is made at the next unlock.
+        Draft::write_unsynced(&*self.files, &path, "new", &sidecar)
     }
 
     /// What the disk holds now of a vault whose key is in memory.
