@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, ErrorKind, Write},
+    io::{self, BufWriter, ErrorKind, Write},
 };
 
 use base64::{Engine, display::Base64Display, prelude::BASE64_STANDARD};
@@ -17,6 +17,8 @@ use crate::{
 };
 
 const FORMAT: u64 = 1;
+/// What is encrypted at once, a quarter of a chunk of age.
+const BUFFER: usize = 16 * 1024;
 /// The largest JSON of a vault, in bytes.
 pub(crate) const MAX_JSON: usize = 16 * 1024 * 1024;
 
@@ -52,10 +54,11 @@ pub(crate) fn write(
     content: &Content,
     change: Option<&Change>,
 ) -> io::Result<()> {
-    let file = Limited { inner: file, left: MAX_JSON };
+    // JSON is written token by token, and encryption takes each write apart.
+    let mut file = BufWriter::with_capacity(BUFFER, Limited { inner: file, left: MAX_JSON });
     let generation = content.generation.saturating_add(1);
-    serde_json::to_writer(file, &Document { format: FORMAT, profile, generation, items: Items(content, change) })?;
-    Ok(())
+    serde_json::to_writer(&mut file, &Document { format: FORMAT, profile, generation, items: Items(content, change) })?;
+    file.flush()
 }
 
 /// Reads the content of `profile`'s vault.

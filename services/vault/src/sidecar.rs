@@ -1,7 +1,7 @@
 //! `attributes.json`, beside a vault's two files: by it the items of a locked vault are found. It holds ids and salted
 //! digests of attributes, no labels and no values, and the digest of the items.age that it belongs to. Pure.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use dbus_interfaces::ProfileName;
@@ -20,12 +20,12 @@ const FORMAT: u64 = 1;
 const DIGEST: usize = 16;
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct Document<'d> {
     format: u64,
     salt: String,
     /// SHA-256 of the items.age that this belongs to.
     items: String,
-    found: Vec<(String, Vec<String>)>,
+    found: Vec<(String, Vec<Cow<'d, str>>)>,
 }
 
 /// What is written beside `items` (the file, encrypted), which holds `content` after `change`.
@@ -50,7 +50,7 @@ pub(crate) fn write(
                     .filter(|(name, _)| &***name != "name" && !is_common(name))
                     .map(|(name, value)| (&**name, &**value));
                 let named = others.chain([("name", view.name)]).map(|(name, value)| salted.digest(name, value));
-                named.chain(common.iter().cloned()).collect()
+                named.chain(common.iter().map(|digest| Cow::Borrowed(&**digest))).collect()
             }
             _ => salted.digests(own),
         };
@@ -76,7 +76,7 @@ pub(crate) fn find(sidecar: &[u8], wanted: &Attributes) -> Vec<ItemId> {
         return Vec::new();
     }
     let wanted = Salted::with(&salt).digests(wanted);
-    let all = |(_, own): &&(String, Vec<String>)| wanted.iter().all(|digest| own.contains(digest));
+    let all = |(_, own): &&(String, Vec<Cow<str>>)| wanted.iter().all(|digest| own.contains(digest));
     document.found.iter().filter(all).filter_map(|(id, _)| id.parse().ok()).collect()
 }
 
@@ -88,16 +88,16 @@ impl Salted {
         Self(Hmac::new_from_slice(salt).expect("HMAC takes a key of any length (RFC 2104)"))
     }
 
-    fn digests(&self, attributes: &Attributes) -> Vec<String> {
+    fn digests(&self, attributes: &Attributes) -> Vec<Cow<'static, str>> {
         attributes.iter().map(|(name, value)| self.digest(name, value)).collect()
     }
 
-    fn digest(&self, name: &str, value: &str) -> String {
+    fn digest(&self, name: &str, value: &str) -> Cow<'static, str> {
         let mut hmac = self.0.clone();
         hmac.update(&(name.len() as u64).to_be_bytes());
         hmac.update(name.as_bytes());
         hmac.update(value.as_bytes());
-        BASE64_STANDARD_NO_PAD.encode(&hmac.finalize().into_bytes()[..DIGEST])
+        BASE64_STANDARD_NO_PAD.encode(&hmac.finalize().into_bytes()[..DIGEST]).into()
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
         let other = write(&ProfileName::personal(), &content(), None, b"items", [8; 32]);
         assert!(find(text.as_bytes(), &attributes(&[("user", "me")])).len() == 1);
         assert!(
-            !String::from_utf8(other).unwrap().contains(&Salted::with(&[7; 32]).digest("user", "me")),
+            !String::from_utf8(other).unwrap().contains(&*Salted::with(&[7; 32]).digest("user", "me")),
             "the salt counts"
         );
     }
