@@ -31,12 +31,9 @@ const READ_AHEAD: usize = 4096;
 pub async fn dial(address: &str) -> zbus::Result<Builder<'static>> {
     let parsed = Address::try_from(address)?;
     let Some(path) = path(parsed.transport()) else { return Ok(Builder::address(parsed)) };
-    let socket = UnixStream::connect(path).await.and_then(unix_socket::Socket::new);
-    Ok(Builder::socket(
-        socket
-            .map(|socket| BusSocket(Arc::new(socket)))
-            .map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?,
-    ))
+    let connected = UnixStream::connect(path).await.and_then(unix_socket::Socket::new);
+    let socket = connected.map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?;
+    Ok(Builder::socket(BusSocket(Arc::new(socket))))
 }
 
 /// Where to connect; nothing for the rare bus that is elsewhere than at a Unix socket.

@@ -90,22 +90,22 @@ impl Outbox {
 
 async fn deliver(connection: Connection, mut queue: mpsc::UnboundedReceiver<Item>, waiting: Arc<AtomicUsize>) {
     while let Some(item) = queue.recv().await {
-        let mut message = None;
-        match item {
-            Item::Message(made) => message = Some(made),
-            Item::Make(make) => match make() {
-                Ok(made) => message = Some(made),
-                Err(cause) => tracing::error!(%cause, "a signal could not be made"),
-            },
-            Item::Then(then) => then(),
+        let message = match item {
+            Item::Message(message) => Some(message),
+            Item::Make(make) => make().inspect_err(|cause| tracing::error!(%cause, "a signal could not be made")).ok(),
+            Item::Then(then) => {
+                then();
+                None
+            }
             Item::AfterRoundTrip(then) => {
                 let connection = connection.clone();
                 tokio::spawn(async move {
                     bus::round_trip(&connection, ROUND_TRIP_DEADLINE).await;
                     then();
                 });
+                None
             }
-        }
+        };
         if let Some(message) = message
             && connection.send(&message).await.is_err()
         {

@@ -23,8 +23,11 @@ impl Socket {
     ///
     /// # Errors
     /// The runtime cannot wait for it.
+    #[allow(unsafe_code, reason = "tokio waits for one interest alone nowhere else")]
     pub fn new(stream: tokio::net::UnixStream) -> io::Result<Self> {
-        Self::waiting(stream.into_std()?)
+        let stream = stream.into_std()?;
+        // SAFETY: the stream owns its descriptor, which stays open and the same for as long as this holds the stream.
+        Ok(Self(unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE)? }))
     }
 
     /// Two that are connected to each other.
@@ -34,12 +37,6 @@ impl Socket {
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = tokio::net::UnixStream::pair()?;
         Ok((Self::new(one)?, Self::new(other)?))
-    }
-
-    #[allow(unsafe_code, reason = "tokio waits for one interest alone nowhere else")]
-    fn waiting(stream: UnixStream) -> io::Result<Self> {
-        // SAFETY: the stream owns its descriptor, which stays open and the same for as long as this holds the stream.
-        Ok(Self(unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE)? }))
     }
 
     /// Reads what there is, at least a byte.
