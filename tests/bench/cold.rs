@@ -17,18 +17,28 @@ use crate::{
     table::{Row, Spread},
 };
 
+/// How a script asks for the status without sesame.
+pub const BUSCTL: [&str; 7] = [
+    "busctl",
+    "--user",
+    "call",
+    "org.opensesame.Profile",
+    "/org/opensesame/Profile",
+    "org.opensesame.Profile",
+    "Status",
+];
+
 /// `sesame status` beside other ways to ask, and `sesame secret get` beside a keyring's.
 pub async fn programs(session: &Session, amount: Amount, rows: &mut Vec<Row>) {
     let sesame = program("sesame");
     let sesame = sesame.to_str().unwrap();
     let (name, path) = ("org.opensesame.Profile", "/org/opensesame/Profile");
     let member = format!("{name}.Status");
-    let busctl = ["busctl", "--user", "call", name, path, name, "Status"];
     let dbus_send = ["dbus-send", "--session", "--print-reply", "--dest=org.opensesame.Profile", path, &member];
     let gdbus = ["gdbus", "call", "--session", "--dest", name, "--object-path", path, "--method", &member];
     let status = [sesame, "status"];
     let others: [(&str, &[&str], _); 4] = [
-        ("busctl", &busctl, Some(0.30)),
+        ("busctl", &BUSCTL, Some(0.30)),
         ("true", &["true"], Some(3.2)),
         ("dbus-send", &dbus_send, None),
         ("gdbus", &gdbus, None),
@@ -39,13 +49,14 @@ pub async fn programs(session: &Session, amount: Amount, rows: &mut Vec<Row>) {
             continue;
         }
         let figure = format!("cold `sesame status` over {other}, µs, {}", session.kind.name());
-        rows.push(pairs(session, amount, figure, (&status, words), target));
+        rows.push(pairs(|words| run(session, words), amount, figure, (&status, words), target));
     }
     peak(session, rows).await;
     let _keyring = gnome_keyring(session).await;
     let figure = format!("cold `sesame secret get` over secret-tool of gnome-keyring, µs, {}", session.kind.name());
     let lookup = ["secret-tool", "lookup", "server", "example.org"];
-    rows.push(pairs(session, amount, figure, (&[sesame, "secret", "get", "token"], &lookup), Some(0.12)));
+    let get = [sesame, "secret", "get", "token"];
+    rows.push(pairs(|words| run(session, words), amount, figure, (&get, &lookup), Some(0.12)));
 }
 
 /// secret-tool at daemon-secrets, beside the same program at the keyrings that it would be used with else.
@@ -110,14 +121,15 @@ async fn peak(session: &Session, rows: &mut Vec<Row>) {
     rows.push(Row { figure, ours: Spread::exactly(kib / 1024.0), theirs: None, target: Some(5.0) });
 }
 
-fn pairs(
-    session: &Session,
+/// `run` runs one of the two, and says how long it took, in µs.
+pub fn pairs(
+    run: impl Fn(&[&str]) -> f64,
     amount: Amount,
     figure: String,
     (ours, theirs): (&[&str], &[&str]),
     target: Option<f64>,
 ) -> Row {
-    let times: (Vec<f64>, Vec<f64>) = (0..amount.pairs).map(|_| (run(session, ours), run(session, theirs))).unzip();
+    let times: (Vec<f64>, Vec<f64>) = (0..amount.pairs).map(|_| (run(ours), run(theirs))).unzip();
     Row { figure, ours: Spread::of(times.0), theirs: Some(Spread::of(times.1)), target }
 }
 
@@ -125,11 +137,15 @@ fn run(session: &Session, words: &[&str]) -> f64 {
     took(session, words).unwrap_or_else(|| panic!("{words:?} failed"))
 }
 
-/// How long it took; nothing where it failed.
+/// In the session's environment.
 fn took(session: &Session, words: &[&str]) -> Option<f64> {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).env_clear().envs(session.home.environment());
-    command.env("DBUS_SESSION_BUS_ADDRESS", session.bus.address());
+    timed(command.env("DBUS_SESSION_BUS_ADDRESS", session.bus.address()))
+}
+
+/// How long it took, in µs; nothing where it failed.
+pub fn timed(command: &mut Command) -> Option<f64> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let started = Instant::now();
     let status = command.status().unwrap();

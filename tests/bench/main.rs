@@ -116,7 +116,7 @@ async fn measure(kind: Kind, amount: Amount, rows: &mut Vec<Row>) {
     session.unlock(&["personal"]).await;
     idle::memory(kind.name(), "one vault open", idle::weighed(&daemons, [1.9, 2.6]), amount, rows).await;
     let (client, vault) = (session.client().await, session.vault().await);
-    warm::calls(kind.name(), &client, &vault, warm::targets(kind), amount, rows).await;
+    warm::calls((kind, kind.name()), &client, &vault, amount, rows).await;
     drop((client, vault));
     warm::writes(&session, amount, rows).await;
     cold::programs(&session, amount, rows).await;

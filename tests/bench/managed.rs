@@ -1,11 +1,7 @@
 //! The daemons as a user has them: installed, under a real `systemd --user` with its own bus. This program plays both
 //! parts: outside it makes the session; inside (`--inside BUS QUICK`) it measures, and says its rows on standard output.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{fs, process::Command, time::Duration};
 
 use session_tests::{
     bus::Kind,
@@ -16,7 +12,7 @@ use session_tests::{
 };
 
 use crate::{
-    Amount, idle, micros,
+    Amount, cold, idle,
     table::{Row, Spread},
     warm,
 };
@@ -59,25 +55,13 @@ async fn measured(kind: Kind, amount: Amount) -> Vec<Row> {
     let [profile, secrets] = [session.pid(PROFILE_UNIT).await, session.pid(SECRETS_UNIT).await];
     idle::rest(&place, [("daemon-profile", profile), ("daemon-secrets", secrets)], amount, &mut rows).await;
     let (client, vault) = (session.client().await, vault_at(&session.runtime("open-sesame/secrets.socket")).await);
-    warm::calls(&place, &client, &vault, warm::targets(kind), amount, &mut rows).await;
-    let busctl = [
-        "busctl",
-        "--user",
-        "call",
-        "org.opensesame.Profile",
-        "/org/opensesame/Profile",
-        "org.opensesame.Profile",
-        "Status",
-    ];
-    let pair = |_| (took(&["sesame", "status"]), took(&busctl));
-    let times: (Vec<f64>, Vec<f64>) = (0..amount.pairs).map(pair).unzip();
-    let (ours, theirs) = (Spread::of(times.0), Some(Spread::of(times.1)));
-    rows.push(Row {
-        figure: format!("cold `sesame status` over busctl, µs, {place}"),
-        ours,
-        theirs,
-        target: Some(0.3),
-    });
+    warm::calls((kind, &place), &client, &vault, amount, &mut rows).await;
+    let run = |words: &[&str]| {
+        let took = cold::timed(Command::new(words[0]).args(&words[1..]));
+        took.unwrap_or_else(|| panic!("{words:?} failed"))
+    };
+    let figure = format!("cold `sesame status` over busctl, µs, {place}");
+    rows.push(cold::pairs(run, amount, figure, (&["sesame", "status"], &cold::BUSCTL), Some(0.30)));
     rows
 }
 
@@ -112,13 +96,4 @@ async fn starts(session: &UserSession, place: &str, amount: Amount, rows: &mut V
     }
     session.systemctl(&["start", TARGET]).await;
     session.until_report("health to be ok", |report| report.health == "ok").await;
-}
-
-/// Of this session's own environment.
-fn took(words: &[&str]) -> f64 {
-    let started = Instant::now();
-    let status = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null()).status();
-    let took = micros(started);
-    assert!(status.unwrap().success(), "{words:?}");
-    took
 }

@@ -8,7 +8,6 @@ use std::{
 };
 
 use dbus_interfaces::vault::VaultProxy;
-
 use rustix::process::Signal;
 use session_tests::{
     PASSPHRASE,
@@ -23,16 +22,15 @@ use crate::{
 };
 
 /// Of `Status`, and of `GetSecret`.
-pub fn targets(kind: Kind) -> (f64, f64) {
+fn targets(kind: Kind) -> (f64, f64) {
     if kind == Kind::DbusDaemon { (1.8, 0.5) } else { (2.4, 0.9) }
 }
 
 /// `place` is the bus, and what runs the daemons.
 pub async fn calls(
-    place: &str,
+    (kind, place): (Kind, &str),
     client: &Client,
     vault: &VaultProxy<'_>,
-    targets: (f64, f64),
     amount: Amount,
     rows: &mut Vec<Row>,
 ) {
@@ -59,6 +57,7 @@ pub async fn calls(
         echoes.push(micros(started));
     }
     let (ping, secret) = (Spread::of(ping), Spread::of(secret));
+    let targets = targets(kind);
     for (what, values, target) in [("Status", Spread::of(status), targets.0), ("GetSecret", secret, targets.1)] {
         let figure = format!("warm `{what}` over a Ping to the bus daemon, µs, {place}");
         rows.push(Row { figure, ours: values, theirs: Some(ping), target: Some(target) });
