@@ -35,30 +35,52 @@ pub async fn authenticate(stream: &Socket, sasl: Sasl) -> Result<(), HandshakeEr
 }
 
 async fn talk(stream: &Socket, mut sasl: Sasl) -> Result<(), HandshakeError> {
-    if next(stream).await? != 0 {
-        return Err(HandshakeError::NotDBus);
-    }
-    let mut line = Vec::new();
-    for _ in 1..MAX_BYTES {
-        line.push(next(stream).await?);
-        if line.last() != Some(&b'\n') {
-            continue;
+    // On the heap, where it is wiped as it is freed: clients send their first message together with `BEGIN`, and a
+    // passphrase in it belongs into the message's own buffer alone.
+    let mut bytes = vec![0; MAX_BYTES];
+    let (mut taken, mut line) = (0, 1);
+    while taken < MAX_BYTES {
+        let seen = taken + stream.peek(bytes.get_mut(taken..).unwrap_or_default()).await?;
+        if bytes.first() != Some(&0) {
+            return Err(HandshakeError::NotDBus);
         }
-        let text = line.strip_suffix(b"\r\n").and_then(|line| str::from_utf8(line).ok());
-        match sasl.line(text.ok_or(HandshakeError::NotDBus)?) {
-            Step::Say(answer) => stream.write_all(format!("{answer}\r\n").as_bytes()).await?,
-            Step::Begin => return Ok(()),
-            Step::Leave => return Err(HandshakeError::NotDBus),
+        let heard = hear(&mut sasl, bytes.get(line..seen).unwrap_or_default());
+        line += heard.length;
+        let understood = if heard.end.is_some() { line } else { seen };
+        stream.read_exact(bytes.get_mut(taken..understood).unwrap_or_default()).await?;
+        taken = understood;
+        stream.write_all(heard.answers.as_bytes()).await?;
+        if let Some(end) = heard.end {
+            return end;
         }
-        line.clear();
     }
     Err(HandshakeError::TooLong)
 }
 
-/// One byte at a time: clients send their first message together with `BEGIN`, and a passphrase in it belongs
-/// into the message's own buffer alone. A handshake has some thirty bytes.
-async fn next(stream: &Socket) -> io::Result<u8> {
-    let mut byte = [0];
-    stream.read(&mut byte).await?;
-    Ok(byte[0])
+/// What whole lines led to.
+#[derive(Default)]
+struct Heard {
+    /// Of the lines, in bytes.
+    length: usize,
+    answers: String,
+    /// Where the handshake is over.
+    end: Option<Result<(), HandshakeError>>,
+}
+
+fn hear(sasl: &mut Sasl, said: &[u8]) -> Heard {
+    let mut heard = Heard::default();
+    let lines = said.split_inclusive(|byte| *byte == b'\n').take_while(|line| line.ends_with(b"\n"));
+    for line in lines {
+        heard.length += line.len();
+        let text = line.strip_suffix(b"\r\n").and_then(|line| str::from_utf8(line).ok());
+        match text.map(|text| sasl.line(text)) {
+            Some(Step::Say(answer)) => heard.answers.extend([&*answer, "\r\n"]),
+            Some(Step::Begin) => heard.end = Some(Ok(())),
+            Some(Step::Leave) | None => heard.end = Some(Err(HandshakeError::NotDBus)),
+        }
+        if heard.end.is_some() {
+            break;
+        }
+    }
+    heard
 }

@@ -1,8 +1,6 @@
 //! Who reads a secret, as far as the kernel tells: for the user to see, never a policy. A process may say what it
 //! likes of itself (another name, another control group), so nothing may be allowed or refused by this.
 
-use std::{os::fd::OwnedFd, sync::OnceLock};
-
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, pidfd_open},
@@ -19,41 +17,23 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// The process `pid`, as it is now.
+    pub fn process(pid: u32) -> Self {
+        Self { pid, unit: unit(pid).unwrap_or_default() }
+    }
+
     /// A unit whose process is not known.
     pub fn unit(unit: impl Into<String>) -> Self {
         Self { pid: 0, unit: unit.into() }
     }
 }
 
-/// The process behind a connection. Held from the connection's begin, so that a process that ends and another one that
-/// is given its number are not taken for each other.
-pub struct Process {
-    pid: u32,
-    // None where the process has gone already, or lies in another pid namespace.
-    handle: Option<OwnedFd>,
-    reader: OnceLock<Reader>,
-}
-
-impl Process {
-    /// The process `pid` as it is now.
-    pub fn hold(pid: u32) -> Self {
-        let known = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let handle = known.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { pid, handle, reader: OnceLock::new() }
-    }
-
-    /// Who it is: looked up when it first reads, and kept.
-    pub fn reader(&self) -> Reader {
-        self.reader.get_or_init(|| Reader { pid: self.pid, unit: self.unit().unwrap_or_default() }).clone()
-    }
-
-    fn unit(&self) -> Option<String> {
-        let handle = self.handle.as_ref()?;
-        let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", self.pid)).ok()?;
-        // Still there, so the file was its own.
-        let ended = poll(&mut [PollFd::new(handle, PollFlags::IN)], Some(&Timespec::default())).ok()? > 0;
-        (!ended).then(|| unit_of(&groups).unwrap_or_default().to_owned())
-    }
+fn unit(pid: u32) -> Option<String> {
+    let process = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    // Still there, so the file was its own, and not that of another one that was given its number.
+    let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&Timespec::default())).ok()? > 0;
+    (!ended).then(|| unit_of(&groups).unwrap_or_default().to_owned())
 }
 
 /// The innermost unit in a process's `/proc/PID/cgroup`.
@@ -96,9 +76,8 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_has_no_unit_and_nobody_elses() {
         let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
-        let process = Process::hold(child.id());
         child.wait().unwrap();
-        assert_eq!(process.reader(), Reader { pid: child.id(), unit: String::new() });
-        assert_eq!(Process::hold(0).reader(), Reader { pid: 0, unit: String::new() });
+        assert_eq!(Reader::process(child.id()), Reader { pid: child.id(), unit: String::new() });
+        assert_eq!(Reader::process(0), Reader { pid: 0, unit: String::new() });
     }
 }

@@ -4,14 +4,17 @@
 //! no place for them.
 
 use std::{
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Write},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
     },
 };
 
-use rustix::net::Shutdown;
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, Shutdown, recv},
+};
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// The socket. What waits for it is woken by its reader's runtime.
@@ -44,18 +47,32 @@ impl Socket {
     /// # Errors
     /// `UnexpectedEof` at the end, and what the system says.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer, RecvFlags::empty()).await
+    }
+
+    /// As [`Socket::read`], and leaves it to be read.
+    ///
+    /// # Errors
+    /// As [`Socket::read`].
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer, RecvFlags::PEEK).await
+    }
+
+    async fn receive(&self, buffer: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
         loop {
             let mut ready = self.0.readable().await?;
-            match self.0.get_ref().read(buffer) {
+            match recv(self, &mut *buffer, flags).map(|(_, received)| received) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => ready.clear_ready(),
-                received => {
+                Ok(received) => {
                     // Less than asked for is all that there was (epoll(7)): no call to hear that there is no more.
-                    if received.as_ref().is_ok_and(|read| *read < buffer.len()) {
+                    if received < buffer.len() && flags.is_empty() {
                         ready.clear_ready();
                     }
-                    return received;
+                    return Ok(received);
                 }
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     attempts::ConnectionId,
     handle::{Handle, Read, Reads, Wanted},
     items,
-    reader::Process,
+    reader::Reader,
     work::Wish,
 };
 
@@ -30,13 +30,14 @@ const WAITS: &[&str] =
 pub struct Vault {
     vaults: Handle,
     connection: ConnectionId,
-    peer: Process,
+    // Looked up while the peer makes its first call.
+    peer: Reader,
 }
 
 impl Vault {
     /// The object for the process `peer`, with its calls admitted.
     pub fn admitted(vaults: Handle, permits: Permits, connection: ConnectionId, peer: u32) -> Admitted<Self> {
-        let vault = Self { vaults, connection, peer: Process::hold(peer) };
+        let vault = Self { vaults, connection, peer: Reader::process(peer) };
         Admitted::on_private_socket(vault, permits, WAITS, peer)
     }
 }
@@ -94,7 +95,7 @@ impl Vault {
     #[zbus(out_args("value"))]
     async fn get_secret(&self, profile: &str, name: &str) -> Result<Value, Error> {
         let (profile, name) = (profile_name(profile)?, secret_name(name)?);
-        self.vaults.get(Wanted { profile, name, reader: self.peer.reader() }).await.map(Value)
+        self.vaults.get(Wanted { profile, name, reader: self.peer.clone() }).await.map(Value)
     }
 
     async fn set_secret(&self, profile: &str, name: &str, value: &[u8]) -> Result<(), Error> {
@@ -123,7 +124,7 @@ impl Vault {
         });
         let (item, value) = looked.await?;
         let name = if item.name.is_empty() { item.id.clone() } else { item.name.clone() };
-        self.vaults.was_read(Read { profile, name, reader: self.peer.reader() });
+        self.vaults.was_read(Read { profile, name, reader: self.peer.clone() });
         Ok((item, Value(value)))
     }
 

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     handle::{Handle, Read, Reads},
-    reader::Process,
+    reader::Reader,
     state::Snapshot,
 };
 
@@ -39,7 +39,7 @@ pub struct Open {
     /// The clients' prompts.
     pub prompts: Prompts,
     /// The processes of clients that have read, by connection: looked up once.
-    pub readers: BTreeMap<String, Arc<OnceCell<Process>>>,
+    pub readers: BTreeMap<String, Arc<OnceCell<Reader>>>,
     /// The items of the collection that is in memory only.
     pub memory: Content,
 }
@@ -333,8 +333,8 @@ impl Desk {
         let (desk, owner) = (Arc::clone(self), owner.to_owned());
         let process = Arc::clone(self.open().readers.entry(owner.clone()).or_default());
         tokio::spawn(async move {
-            let look = || async { Process::hold(caller::process(&desk.connection, &owner).await) };
-            let reader = process.get_or_init(look).await.reader();
+            let look = || async { Reader::process(caller::process(&desk.connection, &owner).await) };
+            let reader = process.get_or_init(look).await.clone();
             desk.vaults.was_read(Read { profile, name, reader });
         });
     }
