@@ -18,6 +18,8 @@ use self::values::seconds;
 pub use self::{health::*, profiles::*, secrets::*, values::mapping};
 use crate::{complete, passphrase::Source, render::paint::When};
 
+const NAME: &str = "sesame";
+
 const EXIT_STATUS: &str = "\
 Exit status:
   0  it worked
@@ -37,14 +39,21 @@ Every failure is one line on standard error, and where there is one, a second li
 /// Open Sesame keeps secrets in encrypted vaults, one for each trust profile (personal, work, ...). A vault is locked
 /// or unlocked; an unlocked and active one serves its secrets to the programs of this user.
 #[derive(Debug, Parser)]
-#[command(name = "sesame", version, after_long_help = EXIT_STATUS)]
+#[command(name = NAME, version, after_long_help = EXIT_STATUS)]
 pub struct Args {
-    /// When to use colour
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
-    pub color: When,
+    #[command(flatten)]
+    pub shared: Shared,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+// What every command takes.
+#[derive(Clone, Copy, Debug, Group)]
+pub struct Shared {
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    pub color: When,
 }
 
 /// The commands.
@@ -215,6 +224,12 @@ pub enum Shell {
 /// The definition as clap knows it.
 pub fn command() -> clap::Command {
     Args::command()
+}
+
+/// The same with no command but the one called `name`, where `whole` has it: clap would give each of them what all share.
+pub fn command_alone(whole: &clap::Command, name: &str) -> Option<clap::Command> {
+    let command = whole.find_subcommand(name)?.clone();
+    Some(Shared::augment_args(clap::Command::new(NAME)).subcommand(command))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The private socket of daemon-secrets: the only way that passphrases and secrets take. Needs no bus.
 
-use std::io;
+use std::{io, os::unix::net::UnixStream, path::Path};
 
 use dbus_interfaces::{ProfileName, places, vault};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::net::UnixStream;
 use zbus::{Connection, DynamicType, Type, connection::Builder};
 
 use crate::{
@@ -25,8 +25,7 @@ impl Private {
     /// [`Error::NotRunning`] where nobody listens, or why nobody answered.
     pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
         let path = places::private_socket()?;
-        let stream = deadline.wait(SECRETS.who, UnixStream::connect(&path)).await?;
-        let stream = stream.and_then(UnixStream::into_std).map_err(|cause| match cause.kind() {
+        let stream = stream_to(&path).map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::NotRunning(SECRETS.who),
             // The queue of a listener that accepts nobody is full.
             io::ErrorKind::WouldBlock => deadline.missed(SECRETS.who),
@@ -50,6 +49,14 @@ impl Private {
         let answer = deadline.wait(SECRETS.who, call).await?;
         answer.and_then(|answer| answer.body().deserialize()).map_err(lost)
     }
+}
+
+/// A Unix socket is connected at once or not at all, so that there is nothing to wait for.
+fn stream_to(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(UnixStream::from(socket))
 }
 
 /// One call over a connection of its own.

@@ -48,11 +48,22 @@ pub fn parse() -> Result<Parsed, Failure> {
     }
 }
 
-fn read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Args, clap::Error> {
+fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Args, clap::Error> {
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
     // Not dropped: to wipe and free it piece by piece takes longer than to read a command line with it.
-    let mut definition = ManuallyDrop::new(args::command());
+    let mut whole = ManuallyDrop::new(args::command());
+    let name = words.get(1).and_then(|word| word.to_str());
+    let alone = name.and_then(|name| args::command_alone(&whole, name)).map(ManuallyDrop::new);
+    // What is wrong, and help, is told of the whole.
+    if let Some(Ok(args)) = alone.map(|mut alone| read_by(&mut alone, &words)) {
+        return Ok(args);
+    }
+    read_by(&mut whole, &words)
+}
+
+fn read_by(definition: &mut clap::Command, words: &[OsString]) -> Result<Args, clap::Error> {
     let mut read = definition.try_get_matches_from_mut(words)?;
-    Args::from_arg_matches_mut(&mut read).map_err(|wrong| wrong.format(&mut definition))
+    Args::from_arg_matches_mut(&mut read).map_err(|wrong| wrong.format(definition))
 }
 
 fn explain(wrong: &clap::Error) -> Failure {
@@ -108,6 +119,24 @@ mod tests {
         ] {
             assert_eq!(failure(args), expected);
         }
+    }
+
+    #[test]
+    fn a_command_alone_is_read_as_among_all() {
+        let whole = args::command();
+        for line in [
+            "sesame status --color never --format json",
+            "sesame secret get token -p work",
+            "sesame profile add work --passphrase-file f",
+            "sesame run --env A=b -- true --color always",
+            "sesame check -w 1:2",
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            let mut alone = args::command_alone(&whole, words[1].to_str().unwrap()).unwrap();
+            let [alone, among_all] = [&mut alone, &mut whole.clone()].map(|by| read_by(by, &words).unwrap());
+            assert_eq!(format!("{alone:?}"), format!("{among_all:?}"));
+        }
+        assert!(args::command_alone(&whole, "help").is_none(), "no command");
     }
 
     #[test]

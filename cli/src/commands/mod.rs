@@ -17,6 +17,11 @@ mod toggle;
 mod unlock;
 mod wait;
 
+use std::{
+    future::{Future, ready},
+    pin::Pin,
+};
+
 use crate::{
     args::{Args, Command},
     error::{Error, Failure},
@@ -33,30 +38,34 @@ pub fn run(args: Args) -> Result<Code, Failure> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        // Room for the usual 1024 events would be wiped at the end.
+        .max_io_events_per_tick(16)
         .build()
         .map_err(|cause| Error::File { name: "the event loop".into(), cause }.during("cannot begin"))?;
-    let ended = runtime.block_on(dispatch(args));
+    let ended = runtime.block_on(dispatch(&args));
     runtime.shutdown_background();
     ended
 }
 
-async fn dispatch(args: Args) -> Result<Code, Failure> {
+/// In a box and behind a pointer, so that a command's code and stack are its own, and not in one piece with all others'.
+fn dispatch(args: &Args) -> Pin<Box<dyn Future<Output = Result<Code, Failure>> + '_>> {
+    let color = args.shared.color;
     match &args.command {
-        Command::Init(init) => init::run(init).await,
-        Command::Status(status) => status::run(status, args.color).await,
-        Command::Import(import) => import::run(import).await,
-        Command::Is(is) => is::run(is).await,
-        Command::Wait(wait) => wait::run(wait).await,
-        Command::Events(events) => events::run(events).await,
-        Command::Check(check) => check::run(check).await,
-        Command::Profile(profile) => profile::run(profile).await,
-        Command::Unlock(unlock) => unlock::run(unlock).await,
-        Command::Lock(lock) => lock::run(lock).await,
-        Command::Toggle(toggle) => toggle::run(toggle).await,
-        Command::Passphrase(passphrase) => passphrase::run(passphrase).await,
-        Command::Secret(secret) => secret::run(secret).await,
-        Command::Run(run) => run::run(run).await,
-        Command::Completions(completions) => completions::run(completions),
-        Command::Doctor(doctor) => doctor::run(doctor, args.color).await,
+        Command::Init(init) => Box::pin(init::run(init)),
+        Command::Status(status) => Box::pin(status::run(status, color)),
+        Command::Import(import) => Box::pin(import::run(import)),
+        Command::Is(is) => Box::pin(is::run(is)),
+        Command::Wait(wait) => Box::pin(wait::run(wait)),
+        Command::Events(events) => Box::pin(events::run(events)),
+        Command::Check(check) => Box::pin(check::run(check)),
+        Command::Profile(profile) => Box::pin(profile::run(profile)),
+        Command::Unlock(unlock) => Box::pin(unlock::run(unlock)),
+        Command::Lock(lock) => Box::pin(lock::run(lock)),
+        Command::Toggle(toggle) => Box::pin(toggle::run(toggle)),
+        Command::Passphrase(passphrase) => Box::pin(passphrase::run(passphrase)),
+        Command::Secret(secret) => Box::pin(secret::run(secret)),
+        Command::Run(run) => Box::pin(run::run(run)),
+        Command::Completions(completions) => Box::pin(ready(completions::run(completions))),
+        Command::Doctor(doctor) => Box::pin(doctor::run(doctor, color)),
     }
 }

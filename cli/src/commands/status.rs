@@ -29,7 +29,7 @@ pub(super) async fn run(args: &Status, color: When) -> Result<Code, Failure> {
     }
     let paint = if args.output.is_some() { Paint::for_file(color) } else { Paint::for_output(color) };
     if args.watch {
-        return watch::run(args, paint).await;
+        return Box::pin(watch::run(args, paint)).await;
     }
     let (report, keyrings) = tokio::join!(report(args), keyrings(args));
     let keyrings = keyrings.as_deref();
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &Status, color: When) -> Result<Code, Failure> {
 }
 
 async fn keyrings(args: &Status) -> Option<Vec<Keyring>> {
-    if args.all { Some(keyrings::find().await) } else { None }
+    if args.all { Some(Box::pin(keyrings::find()).await) } else { None }
 }
 
 async fn report(args: &Status) -> Result<Report, Error> {
