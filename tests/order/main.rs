@@ -9,6 +9,7 @@ use std::{
     fmt::Write,
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
 };
 
@@ -24,8 +25,10 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
-        fs::write(sesame, script(&of_sesame(&session).await)).unwrap();
-        fs::write(daemons, script(&of_daemons(&session).await)).unwrap();
+        // The daemons have no C library in them.
+        let used = of_sesame(&session).await;
+        fs::write(sesame, script(&used, &members(&used))).unwrap();
+        fs::write(daemons, script(&of_daemons(&session).await, &BTreeSet::new())).unwrap();
     });
 }
 
@@ -105,7 +108,7 @@ impl Watched {
     }
 }
 
-/// The program's own functions in what callgrind wrote: `ob=(1) /path` names the program that a `fn=(2) name` is of, and
+/// The functions of the program's file in what callgrind wrote: `ob=(1) /path` names the program that a `fn=(2) name` is of, and
 /// a name is only told once (callgrind's manual, "Callgrind Format Specification").
 fn functions(file: &Path, program: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(file).unwrap();
@@ -121,8 +124,8 @@ fn functions(file: &Path, program: &str) -> BTreeSet<String> {
         match key {
             "ob" => is_ours = name.ends_with(program),
             // Recursion is told as NAME'2.
-            "fn" if is_ours && name.starts_with("_R") => {
-                found.insert(pattern(name.split('\'').next().unwrap_or_default()));
+            "fn" if is_ours => {
+                found.insert(name.split('\'').next().unwrap_or_default().to_owned());
             }
             _ => {}
         }
@@ -168,15 +171,45 @@ fn past_underscore(rest: &str) -> usize {
     rest.find('_').unwrap() + 1
 }
 
-fn script(used: &BTreeSet<String>) -> String {
-    assert!(used.len() > 500, "{} functions: were the programs linked without symbols?", used.len());
+/// The files in the C library that have such functions, and their like for other processors: valgrind's has no AVX-512.
+fn members(used: &BTreeSet<String>) -> BTreeSet<String> {
+    let said = |command: &mut Command| String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let library = said(Command::new("cc").arg("-print-file-name=libc.a"));
+    let symbols =
+        said(Command::new("nm").args(["--print-file-name", "--defined-only", "--extern-only", library.trim()]));
+    // /usr/lib/libc.a:malloc.o:0000000000001900 T malloc
+    let symbols = symbols.lines().filter_map(|line| {
+        let (file, symbol) = line.rsplit_once(':')?;
+        Some((file.rsplit(':').next()?, symbol.rsplit(' ').next()?))
+    });
+    let members = symbols.filter(|(_, symbol)| used.contains(*symbol)).map(|(member, _)| member);
+    members.flat_map(|member| ["avx", "evex", "avx512"].map(|set| of_set(member, set))).collect()
+}
+
+/// memset-avx2-unaligned-erms.o as it is called where it is made of other instructions.
+fn of_set(member: &str, set: &str) -> String {
+    let parts = member.split('-').map(|part| match (part, set) {
+        ("avx" | "avx2", "avx") => part,
+        ("avx" | "avx2", _) => set,
+        ("avx2.o", "evex") => "evex.o",
+        _ => part,
+    });
+    parts.collect::<Vec<_>>().join("-")
+}
+
+fn script(used: &BTreeSet<String>, members: &BTreeSet<String>) -> String {
+    let patterns: BTreeSet<_> = used.iter().filter(|name| name.starts_with("_R")).map(|name| pattern(name)).collect();
+    assert!(patterns.len() > 500, "{} functions: were the programs linked without symbols?", patterns.len());
     let mut script = String::from(
         "/* Written by `make order`, not by hand. The functions that run often lie side by side, so that little of what lies\n\
          between them is read and in memory. What is not found is where it would be without this. */\n\
          SECTIONS\n{\n  .text :\n  {\n",
     );
-    for pattern in used {
+    for pattern in patterns {
         writeln!(script, "    *(.text*.{pattern})").unwrap();
+    }
+    for member in members {
+        writeln!(script, "    *libc.a:{member}(.text .text.*)").unwrap();
     }
     script + "    *(.text .text.*)\n  }\n}\nINSERT AFTER .init;\n"
 }
