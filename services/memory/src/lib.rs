@@ -19,6 +19,10 @@ pub const WIPING_ALLOCATOR: WipingAllocator = ZeroAlloc(System);
 /// How deep a worker's stack is wiped: scrypt, age and JSON together use less.
 const WIPED_STACK: usize = 256 * 1024;
 
+/// Blocks of more bytes than this are mapped, and given back as they are freed: those of scrypt, and of hardly anything else.
+/// The most that glibc takes.
+const LARGE: libc::c_int = 32 << 20;
+
 /// Closes this process to core dumps and to other processes of the user.
 ///
 /// # Errors
@@ -27,14 +31,14 @@ pub fn close() -> std::io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// [`close`], and keeps the heap in one arena, so that [`trim`] reaches all of it. To be called before a second
-/// thread starts.
+/// [`close`], and keeps the heap in one arena, and what is freed there until [`trim`]. To be called before a second thread
+/// starts.
 ///
 /// # Errors
 /// As of [`close`].
 pub fn harden() -> std::io::Result<()> {
     close()?;
-    one_arena();
+    keep_heap();
     Ok(())
 }
 
@@ -100,15 +104,20 @@ fn constant(line: &str) -> Option<(usize, usize)> {
     (is_constant && is_file).then(|| (start, end.saturating_sub(start)))
 }
 
+/// What glibc would give back by itself after each write of a vault, the next one would have to ask for again, page by page.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code, reason = "mallopt is wrapped by no crate")]
-fn one_arena() {
+fn keep_heap() {
     // SAFETY: takes no pointer; called before a second thread starts.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE);
+    }
 }
 
 #[cfg(not(target_env = "gnu"))]
-fn one_arena() {}
+fn keep_heap() {}
 
 #[cfg(test)]
 mod tests {
