@@ -22,7 +22,19 @@ const HEADER_END: &[u8] = b"\n--- ";
 /// What a vault's items are encrypted to. Clones share it, so that moving or rereading a vault leaves no copies
 /// behind. Its recipient is as secret as itself (who has it can forge) and never leaves this file.
 #[derive(Clone)]
-pub(crate) struct Key(Arc<x25519::Identity>);
+pub(crate) struct Key(Arc<Pair>);
+
+struct Pair {
+    identity: x25519::Identity,
+    recipient: x25519::Recipient,
+}
+
+impl From<x25519::Identity> for Key {
+    fn from(identity: x25519::Identity) -> Self {
+        let recipient = identity.to_public();
+        Self(Arc::new(Pair { identity, recipient }))
+    }
+}
 
 /// Why identity.age stays closed.
 #[derive(Debug, PartialEq)]
@@ -36,21 +48,29 @@ pub(crate) enum Refusal {
 impl Key {
     /// A new one, from the system's randomness.
     pub(crate) fn generate() -> Self {
-        Self(Arc::new(x25519::Identity::generate()))
+        x25519::Identity::generate().into()
     }
 
-    /// Encrypts what `write` writes.
+    /// Encrypts what `write` writes, which needs about `room` bytes then.
     ///
     /// # Errors
     /// Those of `write`; age has none of its own here.
-    pub(crate) fn seal(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Vec<u8>> {
-        seal(&self.0.to_public(), write)
+    pub(crate) fn seal(
+        &self,
+        room: usize,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<Vec<u8>> {
+        seal(&self.0.recipient, room, write)
     }
 }
 
-fn seal(recipient: &dyn Recipient, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Vec<u8>> {
+fn seal(
+    recipient: &dyn Recipient,
+    room: usize,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<Vec<u8>> {
     let encryptor = Encryptor::with_recipients(iter::once(recipient)).map_err(io::Error::other)?;
-    let mut sealed = encryptor.wrap_output(Vec::new())?;
+    let mut sealed = encryptor.wrap_output(Vec::with_capacity(room))?;
     write(&mut sealed)?;
     sealed.finish()
 }
@@ -63,9 +83,9 @@ pub(crate) fn seal_identity(keys: &[&Key], passphrase: &SecretString, factor: Wo
     // `new` times the machine to choose a work factor (about a millisecond); the choice is never used.
     let mut recipient = scrypt::Recipient::new(passphrase.clone());
     recipient.set_work_factor(factor.log_n());
-    seal(&recipient, |file| {
+    seal(&recipient, 0, |file| {
         keys.iter().try_for_each(|key| {
-            file.write_all(key.0.to_string().expose_secret().as_bytes())?;
+            file.write_all(key.0.identity.to_string().expose_secret().as_bytes())?;
             file.write_all(b"\n")
         })
     })
@@ -98,7 +118,7 @@ pub(crate) fn open_identity(file: &[u8], passphrase: &SecretString) -> Result<Ve
 /// # Errors
 /// What is wrong with the file.
 pub(crate) fn open_items(file: &[u8], keys: &[Key]) -> Result<Zeroizing<Vec<u8>>, Flaw> {
-    let identities = keys.iter().map(|key| &*key.0 as &dyn Identity);
+    let identities = keys.iter().map(|key| &key.0.identity as &dyn Identity);
     let opened = decryptor(file)?.decrypt(identities).map_err(|refused| match refused {
         DecryptError::NoMatchingKeys => Flaw::OtherKey,
         _ => Flaw::Damaged,
@@ -126,7 +146,7 @@ fn identities(lines: &[u8]) -> Option<Vec<Key>> {
     let lines = std::str::from_utf8(lines).ok()?.lines().map(str::trim_end);
     let keys: Option<Vec<Key>> = lines
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| Some(Key(Arc::new(line.parse().ok()?))))
+        .map(|line| Some(line.parse::<x25519::Identity>().ok()?.into()))
         .collect();
     keys.filter(|keys| !keys.is_empty())
 }
@@ -143,14 +163,14 @@ mod tests {
         let keys = open_identity(&file, &"correct".into()).ok().unwrap();
         assert_eq!(keys.len(), 2);
 
-        let items = old.seal(|file| file.write_all(b"content")).unwrap();
+        let items = old.seal(0, |file| file.write_all(b"content")).unwrap();
         assert_eq!(**open_items(&items, &keys).unwrap(), b"content"[..]);
         assert_eq!(open_items(&items, &keys[..1]).err(), Some(Flaw::OtherKey), "the current one comes first");
     }
 
     #[test]
     fn what_age_keygen_writes_is_read() {
-        let key = Key::generate().0.to_string();
+        let key = Key::generate().0.identity.to_string();
         let lines = format!("# created: 2026-11-24T02:00:00Z\r\n# public key: age1...\n\n{}\r\n", key.expose_secret());
         assert_eq!(identities(lines.as_bytes()).map(|keys| keys.len()), Some(1));
         for none in [&b""[..], b"# nothing\n", b"AGE-SECRET-KEY-1\n", b"\xff\n"] {

@@ -36,6 +36,8 @@ const MAX_VAULTS: usize = 64;
 const MAX_IDENTITY_FILE: u64 = 64 * 1024;
 /// The largest JSON, and what age adds: a header, and 16 bytes to each 64 KiB.
 const MAX_ITEMS_FILE: u64 = MAX_JSON as u64 + 64 * 1024;
+/// What a change may add to a file before that is moved in memory.
+const MARGIN: usize = 4 * 1024;
 
 /// The folder of the vaults. Methods take `&self` from any thread; that one vault is written by one thread at a time
 /// is the caller's duty.
@@ -181,7 +183,8 @@ impl Store {
     ) -> Result<(), Error> {
         let (place, key) = (Place::new(new.into()), Key::generate());
         let identity = self.seal_identity(&place, &[&key], passphrase, factor)?;
-        let items = self.seal_items(&place, &key, profile, &Content::default(), None)?;
+        let content = Content::default();
+        let items = key.seal(0, |file| format::write(file, profile, &content, None)).map_err(unsealed(&place))?;
         self.build_folder(&place, &identity, &items).map_err(Error::storage("made", new))
     }
 
@@ -234,7 +237,7 @@ impl Store {
             (Refused::NotFound, _) => Error::NoSuchItem(vault.profile.clone()),
         })?;
         let place = Place::new(self.folder.join(vault.profile.as_str()));
-        let items = self.seal_items(&place, &vault.key, &vault.profile, &vault.content, Some(change))?;
+        let items = self.seal_items(&place, &vault.key, vault, Some(change))?;
         let draft = Draft::write(&*self.files, &place.items, "new", &items)?;
         // Complete before the items are in place. A disk that does not take it costs the search, never the change.
         let sidecar = vault.searched.then(|| self.draft_sidecar(&place, vault, Some(change), &items).ok()).flatten();
@@ -357,14 +360,20 @@ impl Store {
         &self,
         place: &Place,
         key: &Key,
-        profile: &ProfileName,
-        content: &Content,
+        vault: &OpenVault,
         change: Option<&Change>,
     ) -> Result<Vec<u8>, Error> {
-        key.seal(|file| format::write(file, profile, content, change)).map_err(|cause| match cause.kind() {
-            ErrorKind::FileTooLarge => Limit::Json.into(),
-            _ => Error::storage("encrypted", &place.items)(cause),
-        })
+        let sealed =
+            key.seal(vault.stamp.size() + MARGIN, |file| format::write(file, &vault.profile, &vault.content, change));
+        sealed.map_err(unsealed(place))
+    }
+}
+
+/// Why a vault's items could not be encrypted.
+fn unsealed(place: &Place) -> impl FnOnce(io::Error) -> Error {
+    |cause| match cause.kind() {
+        ErrorKind::FileTooLarge => Limit::Json.into(),
+        _ => Error::storage("encrypted", &place.items)(cause),
     }
 }
 

@@ -56,7 +56,7 @@ impl Store {
         passphrase: &SecretString,
         factor: WorkFactor,
     ) -> Result<Drafts<'_>, Error> {
-        let items = self.seal_items(place, &key, &vault.profile, &vault.content, None)?;
+        let items = self.seal_items(place, &key, vault, None)?;
         let identity = self.seal_identity(place, &[&key], passphrase, factor)?;
         Ok(Drafts {
             items: Draft::write(&*self.files, &place.items, "new", &items)?,
