@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures_util::StreamExt;
 use serde_json::json;
-use session_tests::{needs::Need, scenarios, session::Session, suite::Suite};
+use session_tests::{needs::Need, scenarios, session::Session, suite::Suite, user_session::until};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
 use crate::watched::Watcher;
@@ -13,6 +13,7 @@ pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[Need::Program("secret-tool")]);
         secret_tool_stores_finds_and_clears,
         an_item_of_a_locked_vault_is_found_and_not_told,
+        what_a_vault_at_rest_held_is_found_after_a_kill,
         a_lock_is_announced_and_the_clients_session_outlives_it,
         a_session_ends_with_the_daemon_and_the_items_stay,
     );
@@ -66,10 +67,9 @@ async fn an_item_of_a_locked_vault_is_found_and_not_told(session: Session) {
     let _daemons = offered(&session).await;
     let store = ["secret-tool", "store", "--label=Mail", "server", "example.org"];
     session.run_fed(&store, b"pass-1").await.stdout_of_success();
-    let sidecar = session.home.vaults().join("personal/attributes.json");
-    let text = std::fs::read_to_string(&sidecar).unwrap();
-    assert!(!text.contains("example.org") && !text.contains("Mail"), "{text}");
     session.client().await.secrets().await.lock("personal").await.unwrap();
+    let text = sidecar(&session).unwrap();
+    assert!(!text.contains("example.org") && !text.contains("Mail"), "{text}");
     let mut watch = Watcher::start(&session, &["events", "--format", "json"]);
     watch.event().await;
     let client = session.client().await;
@@ -94,13 +94,41 @@ async fn an_item_of_a_locked_vault_is_found_and_not_told(session: Session) {
     assert_eq!(lookup.stdout_of_success(), "pass-1");
 }
 
+/// By what a vault's items are found while it is locked.
+fn sidecar(session: &Session) -> Option<String> {
+    std::fs::read_to_string(session.home.vaults().join("personal/attributes.json")).ok()
+}
+
+async fn what_a_vault_at_rest_held_is_found_after_a_kill(session: Session) {
+    let mut daemons = offered(&session).await;
+    let before = sidecar(&session);
+    for name in ["a", "b", "c"] {
+        session.vault().await.set_secret("personal", name, b"x").await.unwrap();
+    }
+    until("what is found to be written", async || {
+        let now = sidecar(&session);
+        if now == before { Err(now) } else { Ok(()) }
+    })
+    .await;
+    daemons.secrets.kill9().await;
+    let client = session.client().await;
+    client.wait_until_gone(NAME).await;
+    daemons.secrets = session.secrets().await;
+    client.wait_for_owner(NAME).await;
+    let application = Application(client);
+    let found = application.call(SERVICE, "Service", "SearchItems", &HashMap::from([("profile", "personal")])).await;
+    let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = found.unwrap().body().deserialize().unwrap();
+    assert_eq!((unlocked.len(), locked.len()), (0, 3), "each of them, by one writing");
+}
+
 async fn nobody_serves_applications_who_was_not_asked_to(session: Session) {
     let _daemons = session.daemons().await;
     session.create(&["personal"]).await;
     session.unlock(&["personal"]).await;
     session.vault().await.set_secret("personal", "a", b"x").await.unwrap();
     assert_eq!(session.client().await.owner(NAME).await, None);
-    assert!(!session.home.vaults().join("personal/attributes.json").exists());
+    session.client().await.secrets().await.lock("personal").await.unwrap();
+    assert_eq!(sidecar(&session), None);
 }
 
 async fn a_session_is_its_clients_alone(session: Session) {
@@ -261,7 +289,7 @@ async fn the_name_is_not_taken_from_its_owner_and_taken_when_it_is_free(session:
 async fn counted(session: &Session, sessions: u32) {
     let client = session.client().await;
     let what = format!("{sessions} sessions in the report");
-    session_tests::user_session::until(&what, async || {
+    until(&what, async || {
         let now = client.report().await.daemons["daemon-secrets"].sessions;
         if now == Some(sessions) { Ok(()) } else { Err(now) }
     })
@@ -343,12 +371,14 @@ async fn what_the_configuration_refuses_is_refused(session: Session) {
     session.run_fed(&store, b"pass-1").await.stdout_of_success();
     let lookup = ["secret-tool", "lookup", "server", "example.org"];
     assert_eq!(session.run(&lookup).await.stdout_of_success(), "pass-1");
-    for (profile, searched) in [("personal", false), ("work", true)] {
+    for profile in ["personal", "work"] {
         session.vault().await.set_secret(profile, "a", b"x").await.unwrap();
-        assert_eq!(session.home.vaults().join(profile).join("attributes.json").exists(), searched, "{profile}");
     }
     let secrets = application.0.secrets().await;
     secrets.lock_all().await.unwrap();
+    for (profile, searched) in [("personal", false), ("work", true)] {
+        assert_eq!(session.home.vaults().join(profile).join("attributes.json").exists(), searched, "{profile}");
+    }
     let found = application.call(SERVICE, "Service", "SearchItems", &HashMap::from([("name", "a")])).await.unwrap();
     let (open, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = found.body().deserialize().unwrap();
     let locked: Vec<_> = locked.iter().map(|path| path.as_str().split('/').nth_back(1).unwrap()).collect();

@@ -15,11 +15,14 @@ use daemon_config::Config;
 use daemon_runtime::{alarm::Alarm, clock, outbox::Outbox};
 use dbus_interfaces::{Error, ProfileName, SecretName};
 use private_socket::Answers;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 use vault_store::{OpenVault, Store, WorkFactor};
 use zbus::names::OwnedUniqueName;
 
-use self::{attempting::Trying, editing::PendingEdit};
+use self::{attempting::Trying, editing::Writing};
 use crate::{
     attempts::Attempts,
     autolock::AutoLock,
@@ -56,7 +59,9 @@ impl Searched {
 /// What a worker has done.
 enum Done {
     Attempt(Attempted),
-    Edit(ProfileName, Stored),
+    Written(ProfileName, Stored),
+    /// Some time after its last change.
+    Rested(ProfileName),
     Wiped(ProfileName),
 }
 
@@ -78,7 +83,9 @@ pub struct Actor {
     // The attempt that a worker makes now.
     trying: Option<Trying>,
     // In the order they came. Never an empty queue: an entry means that the vault's files are, or will be, written.
-    edits: BTreeMap<ProfileName, VecDeque<PendingEdit>>,
+    writings: BTreeMap<ProfileName, VecDeque<Writing>>,
+    // Open vaults whose search files are behind.
+    unsearched: BTreeSet<ProfileName>,
     holds: Holds<Shut>,
     autolock: AutoLock,
     alarm: Alarm,
@@ -112,7 +119,8 @@ impl Actor {
             open: BTreeMap::new(),
             attempts: Attempts::default(),
             trying: None,
-            edits: BTreeMap::new(),
+            writings: BTreeMap::new(),
+            unsearched: BTreeSet::new(),
             holds: Holds::default(),
             autolock: AutoLock::default(),
             alarm: Alarm::new()?,
@@ -193,18 +201,15 @@ impl Actor {
         // It was checked when it was read.
         self.work_factor = WorkFactor::try_from(config.work_factor).unwrap_or_default();
         self.searched = Searched::from(config);
-        for profile in self.state.profiles().filter(|profile| !self.searched.is(profile)) {
-            if let Err(cause) = self.store.forget_search(profile) {
-                tracing::warn!(%profile, %cause, "{cause}");
-            }
-        }
+        self.state.profiles().for_each(|profile| self.forget_unwanted_search(profile));
         self.configure_locking(config);
     }
 
     fn take_in(&mut self, done: Done) {
         match done {
             Done::Attempt(attempted) => self.attempted(attempted),
-            Done::Edit(profile, stored) => self.edited(&profile, stored),
+            Done::Written(profile, stored) => self.written(&profile, stored),
+            Done::Rested(profile) => self.rested(&profile),
             Done::Wiped(profile) => self.released(&profile),
         }
         self.start_attempt();
@@ -288,28 +293,38 @@ impl Actor {
 
     /// Lets go of an open vault. A worker that has it keeps its hold until it is done.
     fn close(&mut self, profile: &ProfileName) {
-        if let Some(mut queue) = self.edits.remove(profile) {
-            let with_worker = queue.front().is_some_and(|first| first.edit.is_none());
-            for pending in queue.split_off(usize::from(with_worker)) {
-                answer(pending.waiter, Err(state::locked(profile)));
+        if let Some(mut queue) = self.writings.remove(profile) {
+            let with_worker = queue.front().is_some_and(Writing::is_with_worker);
+            for writing in queue.split_off(usize::from(with_worker)) {
+                writing.refuse(state::locked(profile));
             }
             if with_worker {
-                self.edits.insert(profile.clone(), queue);
+                self.writings.insert(profile.clone(), queue);
             }
         }
-        if let Some(vault) = self.open.remove(profile) {
-            self.wipe(profile.clone(), vault);
+        let Some(vault) = self.open.remove(profile) else { return };
+        if self.is_unsearched_at_last(profile) {
+            self.writings.insert(profile.clone(), [Writing::Search { with_worker: true }].into());
+            let work = work::write_search(Arc::clone(&self.store), vault);
+            self.await_wiped(profile, work, Done::Written(profile.clone(), Stored::Searched));
+        } else {
+            self.wipe(profile, vault);
         }
     }
 
-    fn wipe(&mut self, profile: ProfileName, vault: impl Send + 'static) {
-        self.holds.take(&profile);
-        let (wiped, answers, done) = (work::wipe(vault), self.answers.clone(), self.done.0.clone());
+    fn wipe(&mut self, profile: &ProfileName, vault: impl Send + 'static) {
+        self.await_wiped(profile, work::wipe(vault), Done::Wiped(profile.clone()));
+    }
+
+    /// Tells of `done` when `work` has let go of the keys, and no answer has any of them.
+    fn await_wiped<T: Send + 'static>(&mut self, profile: &ProfileName, work: JoinHandle<T>, told: Done) {
+        self.holds.take(profile);
+        let (answers, done) = (self.answers.clone(), self.done.0.clone());
         tokio::spawn(async move {
             // A worker never panics: that would end the daemon.
-            let _ = wiped.await;
+            let _ = work.await;
             answers.end().await;
-            let _ = done.send(Done::Wiped(profile));
+            let _ = done.send(told);
         });
     }
 

@@ -59,20 +59,20 @@ pub struct Settings {
 pub fn grant(store: Arc<Store>, settings: Settings, profile: ProfileName, wish: Wish) -> JoinHandle<Attempted> {
     let Settings { work_factor, searched } = settings;
     // What is found of a locked vault is never worth the vault itself.
-    let make_searched = move |store: &Store, vault: &mut OpenVault| {
-        if searched && let Err(cause) = store.make_searched(vault, true) {
+    let make_searched = move |store: &Store, vault: &OpenVault| {
+        if searched && let Err(cause) = store.make_searched(vault) {
             tracing::warn!(profile = %vault.profile(), %cause, "{cause}");
         }
     };
     work(move || {
         let granted = match &wish {
             Wish::Create(passphrase) => store.create(&profile, passphrase, work_factor).map(|()| Granted::Created),
-            Wish::Unlock(passphrase) => store.unlock(&profile, passphrase).map(|mut vault| {
-                make_searched(&store, &mut vault);
+            Wish::Unlock(passphrase) => store.unlock(&profile, passphrase).map(|vault| {
+                make_searched(&store, &vault);
                 Granted::Unlocked(vault)
             }),
             Wish::ChangePassphrase { old, new } => {
-                store.change_passphrase(&profile, old, new, work_factor).map(|mut rekeyed| {
+                store.change_passphrase(&profile, old, new, work_factor).map(|rekeyed| {
                     make_searched(&store, rekeyed.vault());
                     Granted::Rekeyed(rekeyed)
                 })
@@ -96,6 +96,8 @@ pub enum Stored {
     Uncertain(Box<OpenVault>, Error),
     /// The disk has what it had.
     Refused(Error),
+    /// No change: the search file says what the vault holds, where the disk took it.
+    Searched,
 }
 
 /// Writes `vault` with `change` made. Memory is not changed here: the disk comes first.
@@ -110,6 +112,17 @@ pub fn store(store: Arc<Store>, vault: Arc<OpenVault>, change: Change) -> JoinHa
     };
     // The next write takes what this one has freed; the next tick gives it back.
     spawn_blocking(|| memory::with_wiped_stack(write))
+}
+
+/// Writes the search file of `vault`, and lets go of the vault.
+pub fn write_search(store: Arc<Store>, vault: Arc<OpenVault>) -> JoinHandle<Stored> {
+    work(move || {
+        // What is found is never worth the vault itself.
+        if let Err(cause) = store.write_search(&vault) {
+            tracing::warn!(profile = %vault.profile(), %cause, "{cause}");
+        }
+        Stored::Searched
+    })
 }
 
 /// Drops what holds keys and secrets; the allocator wipes it.

@@ -319,22 +319,6 @@ impl Content {
         ))
     }
 
-    /// The same with the items' ids.
-    pub(crate) fn after_with_ids<'a>(&'a self, change: Option<&'a Change>) -> impl Iterator<Item = (ItemId, View<'a>)> {
-        let target = change.map(|change| self.target(change));
-        let changed = change.and_then(|change| self.changed(change));
-        let of_secret = |view: &View<'a>| ItemId::derived(SESAME, view.name, view.created);
-        let (secret, foreign) = match target {
-            Some(Target::Secret(name)) => (Some(name), None),
-            Some(Target::Foreign(id)) => (None, Some(id)),
-            Some(Target::Nothing) | None => (None, None),
-        };
-        let secrets = spliced(&self.secrets, secret, changed, View::secret).map(move |view| (of_secret(&view), view));
-        let others = self.foreign.iter().filter(move |(id, _)| Some(*id) != foreign);
-        let others = others.map(|(id, other)| (*id, View::foreign((id, other))));
-        secrets.chain(others).chain(foreign.copied().zip(changed))
-    }
-
     /// What `change` does to which item; nothing where it cannot be made.
     pub fn effect(&self, change: &Change) -> Option<(ItemId, Effect)> {
         let of = |name: &SecretName| self.secrets.get(name).map(|item| secret_id(name, item));

@@ -19,8 +19,6 @@ pub struct OpenVault {
     pub(crate) content: Content,
     /// Of items.age as it was last read or written.
     pub(crate) stamp: Stamp,
-    /// Whether its items are found while it is locked.
-    pub(crate) searched: bool,
 }
 
 /// What the disk has after a change; [`OpenVault::apply`] takes it with the change.
@@ -83,8 +81,8 @@ impl OpenVault {
 
 impl Rekeyed {
     /// The vault as it is with its new key.
-    pub fn vault(&mut self) -> &mut OpenVault {
-        &mut self.0
+    pub fn vault(&self) -> &OpenVault {
+        &self.0
     }
 }
 

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    content::{Change, Content},
+    content::Content,
     found::{common_attributes, is_common},
-    item::{Attributes, ItemId, SESAME},
+    item::{Attributes, ItemId},
 };
 
 const FORMAT: u64 = 1;
@@ -28,33 +28,27 @@ struct Document<'d> {
     found: Vec<(String, Vec<Cow<'d, str>>)>,
 }
 
-/// What is written beside `items` (the file, encrypted), which holds `content` after `change`.
-pub(crate) fn write(
-    profile: &ProfileName,
-    content: &Content,
-    change: Option<&Change>,
-    items: &[u8],
-    salt: [u8; 32],
-) -> Vec<u8> {
-    let mut views: Vec<_> = content.after_with_ids(change).collect();
-    views.sort_by_key(|(_, view)| std::cmp::Reverse(view.modified));
-    let (salted, empty) = (Salted::with(&salt), Attributes::new());
+/// What is written beside `items` (the file, encrypted), which holds `content`.
+pub(crate) fn write(profile: &ProfileName, content: &Content, items: &[u8], salt: [u8; 32]) -> Vec<u8> {
+    let mut all: Vec<_> = content.items().collect();
+    all.sort_by_key(|found| std::cmp::Reverse(found.item.modified));
+    let salted = Salted::with(&salt);
     // What every secret has is digested once.
     let common = salted.digests(&common_attributes(profile));
-    let found = views.iter().map(|(id, view)| {
-        let own = view.attributes.unwrap_or(&empty);
-        let digests = match view.origin {
-            SESAME => {
+    let found = all.iter().map(|found| {
+        let own = &found.item.attributes;
+        let digests = match found.secret {
+            Some(secret) => {
                 let others = own
                     .iter()
                     .filter(|(name, _)| &***name != "name" && !is_common(name))
                     .map(|(name, value)| (&**name, &**value));
-                let named = others.chain([("name", view.name)]).map(|(name, value)| salted.digest(name, value));
+                let named = others.chain([("name", secret.as_str())]).map(|(name, value)| salted.digest(name, value));
                 named.chain(common.iter().map(|digest| Cow::Borrowed(&**digest))).collect()
             }
-            _ => salted.digests(own),
+            None => salted.digests(own),
         };
-        (id.to_string(), digests)
+        (found.id.to_string(), digests)
     });
     let salt = BASE64_STANDARD_NO_PAD.encode(salt);
     let document = Document { format: FORMAT, salt, items: digest_of(items), found: found.collect() };
@@ -112,7 +106,7 @@ fn digest_of(file: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Foreign, Item};
+    use crate::{Change, Foreign, Item};
 
     fn attributes(of: &[(&str, &str)]) -> Attributes {
         of.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
@@ -139,7 +133,7 @@ mod tests {
     #[test]
     fn it_finds_what_the_open_vault_finds() {
         let (content, profile) = (content(), ProfileName::personal());
-        let sidecar = write(&profile, &content, None, b"items", [7; 32]);
+        let sidecar = write(&profile, &content, b"items", [7; 32]);
         for wanted in [
             &[][..],
             &[("server", "github.com")],
@@ -156,12 +150,12 @@ mod tests {
 
     #[test]
     fn it_tells_no_name_no_label_and_no_value() {
-        let sidecar = write(&ProfileName::personal(), &content(), None, b"items", [7; 32]);
+        let sidecar = write(&ProfileName::personal(), &content(), b"items", [7; 32]);
         let text = String::from_utf8(sidecar).unwrap();
         for private in ["db-url", "label-1", "value-1", "value-2", "github", "server", "user", "personal"] {
             assert!(!text.contains(private), "{private} in {text}");
         }
-        let other = write(&ProfileName::personal(), &content(), None, b"items", [8; 32]);
+        let other = write(&ProfileName::personal(), &content(), b"items", [8; 32]);
         assert!(find(text.as_bytes(), &attributes(&[("user", "me")])).len() == 1);
         assert!(
             !String::from_utf8(other).unwrap().contains(&*Salted::with(&[7; 32]).digest("user", "me")),

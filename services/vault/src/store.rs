@@ -206,7 +206,7 @@ impl Store {
         let (content, stamp) = self.read_items(&place, profile, &keys)?;
         let interrupted = keys.len() > 1;
         let key = keys.swap_remove(0);
-        let vault = Box::new(OpenVault { profile: profile.clone(), key, content, stamp, searched: false });
+        let vault = Box::new(OpenVault { profile: profile.clone(), key, content, stamp });
         if interrupted { self.finish_rekey(&place, vault, passphrase, factor) } else { Ok(vault) }
     }
 
@@ -239,31 +239,40 @@ impl Store {
         let place = Place::new(self.folder.join(vault.profile.as_str()));
         let items = self.seal_items(&place, &vault.key, vault, Some(change))?;
         let draft = Draft::write(&*self.files, &place.items, "new", &items)?;
-        // Complete before the items are in place. A disk that does not take it costs the search, never the change.
-        let sidecar = vault.searched.then(|| self.draft_sidecar(&place, vault, Some(change), &items).ok()).flatten();
         self.must_be(&place.items, vault.stamp)?;
-        let stamp = draft.install()?;
-        let _ = sidecar.map(Draft::install);
-        Ok(Written { stamp })
+        Ok(Written { stamp: draft.install()? })
     }
 
-    /// Whether the items of `vault` are found while it is locked, from now on: the file by which they are is made where
-    /// it is missing or another content's, or removed.
+    /// Has the items of `vault` found while it is locked: makes its search file where that is missing or another content's.
     ///
     /// # Errors
-    /// `Storage`.
-    pub fn make_searched(&self, vault: &mut OpenVault, searched: bool) -> Result<(), Error> {
-        vault.searched = searched;
-        if !searched {
-            return self.forget_search(&vault.profile);
-        }
+    /// As of [`Store::write_search`].
+    pub fn make_searched(&self, vault: &OpenVault) -> Result<(), Error> {
         let place = self.place(&vault.profile)?;
         let (items, _) = self.read_file(&place.items, MAX_ITEMS_FILE)?;
         let there = self.files.read(&place.folder.join(SIDECAR), MAX_ITEMS_FILE);
         if there.is_ok_and(|(there, _)| sidecar::belongs_to(&there, &items)) {
             return Ok(());
         }
-        self.draft_sidecar(&place, vault, None, &items)?.install().map(drop)
+        self.write_search(vault)
+    }
+
+    /// Writes the search file of `vault`, by which its items are found while it is locked. A crash before leaves that of an
+    /// earlier content, and a loss of power perhaps none: [`Store::make_searched`] mends that.
+    ///
+    /// # Errors
+    /// `ChangedOnDisk` where the vault is not what was last written, `Storage`.
+    pub fn write_search(&self, vault: &OpenVault) -> Result<(), Error> {
+        let place = self.place(&vault.profile)?;
+        let (items, stamp) = self.read_file(&place.items, MAX_ITEMS_FILE)?;
+        if stamp != vault.stamp {
+            return Err(Error::ChangedOnDisk(place.items));
+        }
+        let path = place.folder.join(SIDECAR);
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt).map_err(|cause| Error::storage("written", &path)(cause.into()))?;
+        let sidecar = sidecar::write(&vault.profile, &vault.content, &items, salt);
+        Draft::write_unsynced(&*self.files, &path, "new", &sidecar)?.install().map(drop)
     }
 
     /// Has the items of a locked vault found no longer.
@@ -278,21 +287,6 @@ impl Store {
         self.files.remove(&path).map_err(Error::storage("removed", &path))
     }
 
-    fn draft_sidecar(
-        &self,
-        place: &Place,
-        vault: &OpenVault,
-        change: Option<&Change>,
-        items: &[u8],
-    ) -> Result<Draft<'_>, Error> {
-        let path = place.folder.join(SIDECAR);
-        let mut salt = [0; 32];
-        getrandom::fill(&mut salt).map_err(|cause| Error::storage("written", &path)(cause.into()))?;
-        let sidecar = sidecar::write(&vault.profile, &vault.content, change, items, salt);
-        // It names the items that it belongs to: one that power was lost over belongs to none, and is made at the next unlock.
-        Draft::write_unsynced(&*self.files, &path, "new", &sidecar)
-    }
-
     /// What the disk holds now of a vault whose key is in memory.
     ///
     /// # Errors
@@ -301,7 +295,7 @@ impl Store {
         let (place, profile) = (self.place(&vault.profile)?, vault.profile.clone());
         let key = vault.key.clone();
         let (content, stamp) = self.read_items(&place, &profile, std::slice::from_ref(&key))?;
-        Ok(Box::new(OpenVault { profile, key, content, stamp, searched: vault.searched }))
+        Ok(Box::new(OpenVault { profile, key, content, stamp }))
     }
 
     fn hidden(&self, profile: &ProfileName, mark: &str) -> PathBuf {
@@ -398,7 +392,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// The ids of the items of a locked vault that have all of `wanted`, the last changed first: what the file beside it
-/// says, which may be a change behind after a crash. Nothing where there is no such file.
+/// says, which may be behind after a crash. Nothing where there is no such file.
 pub fn find_locked(vaults: &Path, profile: &ProfileName, wanted: &Attributes) -> Vec<ItemId> {
     let path = vaults.join(profile.as_str()).join(SIDECAR);
     Disk.read(&path, MAX_ITEMS_FILE).map_or_else(|_| Vec::new(), |(sidecar, _)| sidecar::find(&sidecar, wanted))

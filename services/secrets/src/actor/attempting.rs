@@ -69,7 +69,7 @@ impl Actor {
 
     pub(super) fn start_attempt(&mut self) {
         // One worker at a time writes a vault's files.
-        while let Some(attempt) = self.attempts.start(|attempt| !self.edits.contains_key(&attempt.profile)) {
+        while let Some(attempt) = self.attempts.start(|attempt| !self.writings.contains_key(&attempt.profile)) {
             // The wait may have changed what it takes, or its caller may have gone.
             let wanted = (!attempt.waiter.is_closed()).then_some(attempt);
             if let Some(attempt) = wanted.and_then(|attempt| self.needs_no_key(attempt)) {
@@ -110,13 +110,13 @@ impl Actor {
             }
         }
         self.released(&profile);
-        self.start_edit(&profile);
+        self.start_writing(&profile);
     }
 
     fn granted(&mut self, profile: &ProfileName, granted: Granted, overruled: bool, waiter: Waiter<()>) {
         match granted {
             Granted::Unlocked(vault) if overruled => {
-                self.wipe(profile.clone(), vault);
+                self.wipe(profile, vault);
                 answer(waiter, Err(state::locked(profile)));
             }
             Granted::Unlocked(vault) => {

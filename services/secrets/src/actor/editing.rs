@@ -1,9 +1,10 @@
-//! What changes a vault's content: one change of a vault is with a worker at a time, and memory follows the disk.
+//! What is written of an open vault: one change of it is with a worker at a time, and memory follows the disk. Its search
+//! file, by which its items are found while it is locked, follows when the vault rests or is locked.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use daemon_runtime::clock;
-use dbus_interfaces::ProfileName;
+use dbus_interfaces::{Error, ProfileName};
 use vault_store::{Change as Edit, OpenVault};
 
 use super::{Actor, Done, answer};
@@ -14,11 +15,28 @@ use crate::{
     work::{self, Stored},
 };
 
-/// A change of content, and who waits for it.
-pub(super) struct PendingEdit {
-    // `None` while a worker has it.
-    pub(super) edit: Option<Edit>,
-    pub(super) waiter: Waiter<()>,
+/// How long after a change the search file is written: once after a burst of changes.
+const REST: Duration = Duration::from_secs(1);
+
+/// What is to be written of a vault.
+pub(super) enum Writing {
+    /// A change of content, and who waits for it. The change is `None` while a worker has it.
+    Edit(Option<Edit>, Waiter<()>),
+    /// Its search file.
+    Search { with_worker: bool },
+}
+
+impl Writing {
+    pub(super) fn is_with_worker(&self) -> bool {
+        matches!(self, Self::Edit(None, _) | Self::Search { with_worker: true })
+    }
+
+    /// It is not written.
+    pub(super) fn refuse(self, error: Error) {
+        if let Self::Edit(_, waiter) = self {
+            answer(waiter, Err(error));
+        }
+    }
 }
 
 impl Actor {
@@ -27,31 +45,44 @@ impl Actor {
             return answer(waiter, Err(error));
         }
         self.used(&profile);
-        let queue = self.edits.entry(profile.clone()).or_default();
-        queue.push_back(PendingEdit { edit: Some(edit), waiter });
+        self.write(&profile, Writing::Edit(Some(edit), waiter));
+    }
+
+    fn write(&mut self, profile: &ProfileName, writing: Writing) {
+        let queue = self.writings.entry(profile.clone()).or_default();
+        queue.push_back(writing);
         if queue.len() == 1 {
-            self.start_edit(&profile);
+            self.start_writing(profile);
         }
     }
 
-    /// Hands the first change of a vault to a worker, unless a passphrase attempt has the vault's files.
-    pub(super) fn start_edit(&mut self, profile: &ProfileName) {
+    /// Hands what is first to be written of a vault to a worker, unless a passphrase attempt has the vault's files.
+    pub(super) fn start_writing(&mut self, profile: &ProfileName) {
         if self.trying.as_ref().is_some_and(|trying| trying.profile == *profile) {
             return;
         }
         let Some(vault) = self.open.get(profile).cloned() else { return };
-        let Some(edit) = self.edits.get_mut(profile).and_then(|queue| queue.front_mut()?.edit.take()) else { return };
+        let store = Arc::clone(&self.store);
+        let work = match self.writings.get_mut(profile).and_then(VecDeque::front_mut) {
+            Some(Writing::Edit(edit, _)) => edit.take().map(|edit| work::store(store, vault, edit)),
+            Some(Writing::Search { with_worker: with_worker @ false }) => {
+                *with_worker = true;
+                self.unsearched.remove(profile);
+                Some(work::write_search(store, vault))
+            }
+            _ => None,
+        };
+        let Some(work) = work else { return };
         self.holds.take(profile);
-        let work = work::store(Arc::clone(&self.store), vault, edit);
         let (done, profile) = (self.done.0.clone(), profile.clone());
         tokio::spawn(async move {
             if let Ok(stored) = work.await {
-                let _ = done.send(Done::Edit(profile, stored));
+                let _ = done.send(Done::Written(profile, stored));
             }
         });
     }
 
-    pub(super) fn edited(&mut self, profile: &ProfileName, stored: Stored) {
+    pub(super) fn written(&mut self, profile: &ProfileName, stored: Stored) {
         let outcome = match stored {
             Stored::Written(edit, written) => {
                 let mut effect = None;
@@ -64,30 +95,72 @@ impl Actor {
                 }
                 let healed = self.state.set_trouble(profile, None);
                 self.announce(healed);
+                self.search_later(profile);
                 Ok(())
             }
             Stored::Uncertain(there, error) => {
                 if let Some(vault) = self.open.get_mut(profile) {
                     *vault = Arc::from(there);
                 }
+                self.search_later(profile);
                 Err(error)
             }
             Stored::Refused(error) => Err(error),
+            Stored::Searched => {
+                self.forget_unwanted_search(profile);
+                Ok(())
+            }
         };
         if let Err(error) = &outcome {
             self.note_trouble(profile, error);
         }
-        if let Some(queue) = self.edits.get_mut(profile) {
+        if let Some(queue) = self.writings.get_mut(profile) {
             let done = queue.pop_front();
             if queue.is_empty() {
-                self.edits.remove(profile);
+                self.writings.remove(profile);
             }
-            if let Some(PendingEdit { waiter, .. }) = done {
+            if let Some(Writing::Edit(_, waiter)) = done {
                 answer(waiter, outcome);
             }
         }
         self.released(profile);
-        self.start_edit(profile);
+        self.start_writing(profile);
+    }
+
+    /// The search file is behind what `profile`'s open vault holds.
+    fn search_later(&mut self, profile: &ProfileName) {
+        let is_open = self.open.contains_key(profile);
+        if is_open && self.searched.is(profile) && self.unsearched.insert(profile.clone()) {
+            let (done, profile) = (self.done.0.clone(), profile.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(REST).await;
+                let _ = done.send(Done::Rested(profile));
+            });
+        }
+    }
+
+    /// Writes the search file of a vault, where it is still behind.
+    pub(super) fn rested(&mut self, profile: &ProfileName) {
+        if self.unsearched.contains(profile) {
+            self.write(profile, Writing::Search { with_worker: false });
+        }
+    }
+
+    /// Whether the search file of a vault is behind as its key is to go, and can be written: a worker in the middle of a
+    /// change leaves it behind.
+    pub(super) fn is_unsearched_at_last(&mut self, profile: &ProfileName) -> bool {
+        self.unsearched.remove(profile)
+            && self.state.must_exist(profile).is_ok()
+            && !self.writings.contains_key(profile)
+    }
+
+    /// The configuration may have changed, also while a worker wrote.
+    pub(super) fn forget_unwanted_search(&self, profile: &ProfileName) {
+        if !self.searched.is(profile)
+            && let Err(cause) = self.store.forget_search(profile)
+        {
+            tracing::warn!(%profile, %cause, "{cause}");
+        }
     }
 
     /// Changes an open vault in place. Nobody else has it: workers gave their share back before they reported.
