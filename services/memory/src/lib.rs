@@ -1,27 +1,29 @@
 //! Keeps secrets from outliving their use in this process's memory and registers (contract, section 4, "Memory").
 //! Knows no secret.
 
+mod huge_pages;
 mod registers;
 
-use std::{alloc::System, hint::black_box};
+use std::hint::black_box;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use zeroizing_alloc::ZeroAlloc;
 
+use huge_pages::HugePages;
 pub use registers::wipe_registers;
 
 /// Wipes everything on the heap as it is freed. Each program declares one as its `#[global_allocator]`.
-pub type WipingAllocator = ZeroAlloc<System>;
+pub type WipingAllocator = ZeroAlloc<HugePages>;
 
 /// The allocator's only value.
-pub const WIPING_ALLOCATOR: WipingAllocator = ZeroAlloc(System);
+pub const WIPING_ALLOCATOR: WipingAllocator = ZeroAlloc(HugePages);
 
 /// How deep a worker's stack is wiped: scrypt, age and JSON together use less.
 const WIPED_STACK: usize = 256 * 1024;
 
-/// Blocks of more bytes than this are mapped, and given back as they are freed: those of scrypt, and of hardly anything else.
-/// The most that glibc takes.
-const LARGE: libc::c_int = 32 << 20;
+/// Blocks of at least so many bytes are mapped, and given back as they are freed: those of scrypt, and of hardly anything
+/// else. The most that glibc takes.
+const LARGE: usize = 32 << 20;
 
 /// Closes this process to core dumps and to other processes of the user.
 ///
@@ -111,8 +113,8 @@ fn keep_heap() {
     // SAFETY: takes no pointer; called before a second thread starts.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE as libc::c_int);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE as libc::c_int);
     }
 }
 
