@@ -8,7 +8,7 @@ use aes::{
     cipher::{BlockDecryptMut, BlockEncryptMut, KeyIvInit, block_padding::Pkcs7},
 };
 use crypto_bigint::{
-    Encoding, U1024,
+    Encoding, U256, U1024,
     modular::runtime_mod::{DynResidue, DynResidueParams},
 };
 use hkdf::Hkdf;
@@ -28,6 +28,10 @@ const PRIME: U1024 = U1024::from_be_hex(concat!(
     "EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF",
 ));
 const LENGTH: usize = 128;
+const GROUP: DynResidueParams<{ U1024::LIMBS }> = DynResidueParams::new(&PRIME);
+/// Of a private key, in bytes: more than twice the strength of the group (some 80 bits), whose prime is a safe one (RFC 7919,
+/// section 5.2). A key as long as the prime takes four times as long, and is no stronger.
+const PRIVATE: usize = 32;
 
 type Encryptor = cbc::Encryptor<Aes128>;
 type Decryptor = cbc::Decryptor<Aes128>;
@@ -50,7 +54,7 @@ pub struct Wrapped {
 
 /// What one side offers, until the other has answered.
 pub struct Offer {
-    private: SecretBox<[u8; LENGTH]>,
+    private: SecretBox<[u8; PRIVATE]>,
 }
 
 impl Offer {
@@ -59,7 +63,7 @@ impl Offer {
     /// # Errors
     /// The system has no randomness.
     pub fn new() -> io::Result<Self> {
-        let mut private = SecretBox::new(Box::new([0; LENGTH]));
+        let mut private = SecretBox::new(Box::new([0; PRIVATE]));
         getrandom::fill(private.expose_secret_mut())?;
         Ok(Self { private })
     }
@@ -83,8 +87,8 @@ impl Offer {
     }
 
     fn raised(&self, base: &U1024) -> [u8; LENGTH] {
-        let exponent = U1024::from_be_bytes(*self.private.expose_secret());
-        DynResidue::new(base, DynResidueParams::new(&PRIME)).pow(&exponent).retrieve().to_be_bytes()
+        let exponent = U256::from_be_bytes(*self.private.expose_secret());
+        DynResidue::new(base, GROUP).pow(&exponent).retrieve().to_be_bytes()
     }
 }
 
