@@ -1,5 +1,5 @@
 //! The daemons as a user has them: installed, under a real `systemd --user` with its own bus. This program plays both
-//! parts: outside it makes the session; inside (`--inside BUS QUICK`) it measures, and says its rows on standard output.
+//! parts: outside it makes the session; inside (`--inside BUS AMOUNT SESAME`) it measures, and says its rows on standard output.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -7,6 +7,7 @@ use session_tests::{
     bus::Kind,
     manager::{self, Installed},
     needs::Need,
+    program,
     session::vault_at,
     user_session::{PROFILE_UNIT, SECRETS_UNIT, TARGET, UserSession},
 };
@@ -26,7 +27,9 @@ pub fn measure(kind: Kind, quick: bool, rows: &mut Vec<Row>) {
         return eprintln!("skipped, under systemd on {}: {reason}", kind.name());
     }
     let installed = Installed::new().unwrap();
-    let words = [kind.name(), if quick { "quick" } else { "whole" }];
+    // The session's home lies in memory, in small pieces: what is started cold is the one on the disk.
+    let sesame = program("sesame");
+    let words = [kind.name(), if quick { "quick" } else { "whole" }, sesame.to_str().unwrap()];
     let said = manager::run(kind, &words, &installed, LIMIT)
         .unwrap_or_else(|failed| panic!("{}", failed.message().unwrap_or_default()));
     let inside: Vec<Row> = serde_json::from_str(said.lines().last().unwrap()).unwrap();
@@ -36,15 +39,15 @@ pub fn measure(kind: Kind, quick: bool, rows: &mut Vec<Row>) {
 /// All that is done inside, where this is.
 pub fn inside() -> Option<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [inside, bus, amount] = &words[..] else { return None };
+    let [inside, bus, amount, sesame] = &words[..] else { return None };
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == bus).filter(|_| inside == "--inside")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let rows = runtime.block_on(measured(kind, Amount::of(amount == "quick")));
+    let rows = runtime.block_on(measured(kind, Amount::of(amount == "quick"), sesame));
     println!("{}", serde_json::to_string(&rows).unwrap());
     Some(())
 }
 
-async fn measured(kind: Kind, amount: Amount) -> Vec<Row> {
+async fn measured(kind: Kind, amount: Amount, sesame: &str) -> Vec<Row> {
     let (session, place) = (UserSession::enter(kind), format!("{} under systemd", kind.name()));
     let mut rows = Vec::new();
     session.start().await;
@@ -61,7 +64,7 @@ async fn measured(kind: Kind, amount: Amount) -> Vec<Row> {
         took.unwrap_or_else(|| panic!("{words:?} failed"))
     };
     let figure = format!("cold `sesame status` over busctl, µs, {place}");
-    rows.push(cold::pairs(run, amount, figure, (&["sesame", "status"], &cold::BUSCTL), Some(0.30)));
+    rows.push(cold::pairs(run, amount, figure, (&[sesame, "status"], &cold::BUSCTL), Some(0.30)));
     rows
 }
 
