@@ -62,7 +62,7 @@ enum Done {
     Written(ProfileName, Stored),
     /// Some time after its last change.
     Rested(ProfileName),
-    Wiped(ProfileName),
+    LetGo(ProfileName),
 }
 
 /// Who waits until no key is left of what was locked.
@@ -210,7 +210,7 @@ impl Actor {
             Done::Attempt(attempted) => self.attempted(attempted),
             Done::Written(profile, stored) => self.written(&profile, stored),
             Done::Rested(profile) => self.rested(&profile),
-            Done::Wiped(profile) => self.released(&profile),
+            Done::LetGo(profile) => self.released(&profile),
         }
         self.start_attempt();
     }
@@ -305,26 +305,33 @@ impl Actor {
         let Some(vault) = self.open.remove(profile) else { return };
         if self.is_unsearched_at_last(profile) {
             self.writings.insert(profile.clone(), [Writing::Search { with_worker: true }].into());
-            let work = work::write_search(Arc::clone(&self.store), vault);
-            self.await_wiped(profile, work, Done::Written(profile.clone(), Stored::Searched));
+            let work = work::write_search(Arc::clone(&self.store), vault, self.teller(profile));
+            self.hold_until_wiped(profile, work);
         } else {
             self.wipe(profile, vault);
         }
     }
 
     fn wipe(&mut self, profile: &ProfileName, vault: impl Send + 'static) {
-        self.await_wiped(profile, work::wipe(vault), Done::Wiped(profile.clone()));
+        self.hold_until_wiped(profile, work::wipe(vault));
     }
 
-    /// Tells of `done` when `work` has let go of the keys, and no answer has any of them.
-    fn await_wiped<T: Send + 'static>(&mut self, profile: &ProfileName, work: JoinHandle<T>, told: Done) {
-        self.holds.take(profile);
-        let (answers, done) = (self.answers.clone(), self.done.0.clone());
-        tokio::spawn(async move {
+    /// Until also no answer has anything of the vault.
+    fn hold_until_wiped(&mut self, profile: &ProfileName, work: JoinHandle<()>) {
+        let answers = self.answers.clone();
+        self.hold_until(profile, async move {
             // A worker never panics: that would end the daemon.
             let _ = work.await;
             answers.end().await;
-            let _ = done.send(told);
+        });
+    }
+
+    fn hold_until(&mut self, profile: &ProfileName, let_go: impl Future<Output = ()> + Send + 'static) {
+        self.holds.take(profile);
+        let (done, profile) = (self.done.0.clone(), profile.clone());
+        tokio::spawn(async move {
+            let_go.await;
+            let _ = done.send(Done::LetGo(profile));
         });
     }
 

@@ -100,28 +100,45 @@ pub enum Stored {
     Searched,
 }
 
-/// Writes `vault` with `change` made. Memory is not changed here: the disk comes first.
-pub fn store(store: Arc<Store>, vault: Arc<OpenVault>, change: Change) -> JoinHandle<Stored> {
-    let write = move || match store.write(&vault, &change) {
-        Ok(written) => Stored::Written(change, Box::new(written)),
-        Err(error) if error.is_uncertain() => match store.reread(&vault) {
-            Ok(there) => Stored::Uncertain(there, error.into()),
-            Err(_) => Stored::Refused(error.into()),
-        },
-        Err(error) => Stored::Refused(error.into()),
+/// Writes `vault` with `change` made, lets go of it and tells what became of it; then prepares the next write. Memory is not
+/// changed here: the disk comes first.
+pub fn store(
+    store: Arc<Store>,
+    vault: Arc<OpenVault>,
+    change: Change,
+    tell: impl FnOnce(Stored) + Send + 'static,
+) -> JoinHandle<()> {
+    let write = move || {
+        let next = vault.next_write();
+        let stored = match store.write(&vault, &change) {
+            Ok(written) => Stored::Written(change, Box::new(written)),
+            Err(error) if error.is_uncertain() => match store.reread(&vault) {
+                Ok(there) => Stored::Uncertain(there, error.into()),
+                Err(_) => Stored::Refused(error.into()),
+            },
+            Err(error) => Stored::Refused(error.into()),
+        };
+        drop(vault);
+        tell(stored);
+        next.prepare();
     };
     // The next write takes what this one has freed; the next tick gives it back.
     spawn_blocking(|| memory::with_wiped_stack(write))
 }
 
-/// Writes the search file of `vault`, and lets go of the vault.
-pub fn write_search(store: Arc<Store>, vault: Arc<OpenVault>) -> JoinHandle<Stored> {
+/// Writes the search file of `vault`, lets go of the vault and tells that.
+pub fn write_search(
+    store: Arc<Store>,
+    vault: Arc<OpenVault>,
+    tell: impl FnOnce(Stored) + Send + 'static,
+) -> JoinHandle<()> {
     work(move || {
         // What is found is never worth the vault itself.
         if let Err(cause) = store.write_search(&vault) {
             tracing::warn!(profile = %vault.profile(), %cause, "{cause}");
         }
-        Stored::Searched
+        drop(vault);
+        tell(Stored::Searched);
     })
 }
 

@@ -25,11 +25,6 @@ impl Stamp {
     pub fn of(file: &File) -> io::Result<Self> {
         file.metadata().map(|found| Self::from(&found))
     }
-
-    /// The file's size, in bytes.
-    pub(crate) fn size(&self) -> usize {
-        usize::try_from(self.size).unwrap_or_default()
-    }
 }
 
 impl From<&fs::Metadata> for Stamp {

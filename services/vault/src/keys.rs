@@ -3,10 +3,10 @@
 use std::{
     io::{self, Read, Write},
     iter,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use age::{DecryptError, Decryptor, Encryptor, Identity, Recipient, scrypt, x25519};
+use age::{DecryptError, Decryptor, Encryptor, Identity, Recipient, scrypt, stream::StreamWriter, x25519};
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 
 use crate::{
@@ -27,12 +27,17 @@ pub(crate) struct Key(Arc<Pair>);
 struct Pair {
     identity: x25519::Identity,
     recipient: x25519::Recipient,
+    /// `std` mutex: held to put something in, or to take it.
+    begun: Mutex<Option<Begun>>,
 }
+
+/// A file of which the header is written: what follows is encrypted.
+type Begun = StreamWriter<Vec<u8>>;
 
 impl From<x25519::Identity> for Key {
     fn from(identity: x25519::Identity) -> Self {
         let recipient = identity.to_public();
-        Self(Arc::new(Pair { identity, recipient }))
+        Self(Arc::new(Pair { identity, recipient, begun: Mutex::default() }))
     }
 }
 
@@ -51,28 +56,42 @@ impl Key {
         x25519::Identity::generate().into()
     }
 
-    /// Encrypts what `write` writes, which needs about `room` bytes then.
+    /// Encrypts what `write` writes.
     ///
     /// # Errors
     /// Those of `write`; age has none of its own here.
-    pub(crate) fn seal(
-        &self,
-        room: usize,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> io::Result<Vec<u8>> {
-        seal(&self.0.recipient, room, write)
+    pub(crate) fn seal(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Vec<u8>> {
+        // Not in the match, which would hold the mutex.
+        let begun = self.begun().take();
+        match begun {
+            Some(begun) => finish(begun, write),
+            None => seal(&self.0.recipient, write),
+        }
+    }
+
+    /// Begins the file that is sealed next: the key agreement takes longer than the rest of a small one.
+    pub(crate) fn prepare(&self) {
+        // Where it fails it fails again for who seals, and is told then.
+        let begun = begin(&self.0.recipient).ok();
+        *self.begun() = begun;
+    }
+
+    fn begun(&self) -> MutexGuard<'_, Option<Begun>> {
+        self.0.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn seal(
-    recipient: &dyn Recipient,
-    room: usize,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<Vec<u8>> {
-    let encryptor = Encryptor::with_recipients(iter::once(recipient)).map_err(io::Error::other)?;
-    let mut sealed = encryptor.wrap_output(Vec::with_capacity(room))?;
-    write(&mut sealed)?;
-    sealed.finish()
+fn seal(recipient: &dyn Recipient, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Vec<u8>> {
+    finish(begin(recipient)?, write)
+}
+
+fn begin(recipient: &dyn Recipient) -> io::Result<Begun> {
+    Encryptor::with_recipients(iter::once(recipient)).map_err(io::Error::other)?.wrap_output(Vec::new())
+}
+
+fn finish(mut begun: Begun, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Vec<u8>> {
+    write(&mut begun)?;
+    begun.finish()
 }
 
 /// identity.age: the keys, current first, encrypted to the passphrase.
@@ -83,7 +102,7 @@ pub(crate) fn seal_identity(keys: &[&Key], passphrase: &SecretString, factor: Wo
     // `new` times the machine to choose a work factor (about a millisecond); the choice is never used.
     let mut recipient = scrypt::Recipient::new(passphrase.clone());
     recipient.set_work_factor(factor.log_n());
-    seal(&recipient, 0, |file| {
+    seal(&recipient, |file| {
         keys.iter().try_for_each(|key| {
             file.write_all(key.0.identity.to_string().expose_secret().as_bytes())?;
             file.write_all(b"\n")
@@ -163,9 +182,24 @@ mod tests {
         let keys = open_identity(&file, &"correct".into()).ok().unwrap();
         assert_eq!(keys.len(), 2);
 
-        let items = old.seal(0, |file| file.write_all(b"content")).unwrap();
+        let items = old.seal(|file| file.write_all(b"content")).unwrap();
         assert_eq!(**open_items(&items, &keys).unwrap(), b"content"[..]);
         assert_eq!(open_items(&items, &keys[..1]).err(), Some(Flaw::OtherKey), "the current one comes first");
+    }
+
+    #[test]
+    fn what_was_prepared_is_used_once() {
+        let key = Key::generate();
+        let sealed = |text: &[u8]| key.seal(|file| file.write_all(text)).unwrap();
+        key.prepare();
+        let files = [sealed(b"prepared"), sealed(b"not prepared")];
+        let headers = files.each_ref().map(|file| file[..100].to_vec());
+        assert_ne!(headers[0], headers[1], "each has a key of its own");
+        let opened = files.map(|file| open_items(&file, std::slice::from_ref(&key)).unwrap().to_vec());
+        assert_eq!(opened, [&b"prepared"[..], b"not prepared"]);
+        key.prepare();
+        assert!(key.seal(|_| Err(io::ErrorKind::FileTooLarge.into())).is_err());
+        assert_eq!(*open_items(&sealed(b"after a failure"), std::slice::from_ref(&key)).unwrap(), b"after a failure");
     }
 
     #[test]

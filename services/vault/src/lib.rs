@@ -28,6 +28,6 @@ pub use error::{Error, Flaw, Limit};
 pub use files::{Disk, Files, Stamp};
 pub use found::{Found, SCHEMA};
 pub use item::{Attributes, InvalidItemId, Item, ItemId, SESAME};
-pub use open_vault::{OpenVault, Rekeyed, Written};
+pub use open_vault::{NextWrite, OpenVault, Rekeyed, Written};
 pub use store::{Store, find_locked};
 pub use work_factor::{InvalidWorkFactor, WorkFactor};

@@ -28,6 +28,16 @@ pub struct Written {
     pub(crate) stamp: Stamp,
 }
 
+/// The write that comes after another one. It has the vault's key.
+pub struct NextWrite(Key);
+
+impl NextWrite {
+    /// Does what can be done before its content is known.
+    pub fn prepare(self) {
+        self.0.prepare();
+    }
+}
+
 /// A vault with its new key; [`OpenVault::rekey`] takes it where the vault is open.
 pub struct Rekeyed(pub(crate) Box<OpenVault>);
 
@@ -62,6 +72,11 @@ impl OpenVault {
         self.len() == 0
     }
 
+    /// What prepares the next write, once this vault is let go of.
+    pub fn next_write(&self) -> NextWrite {
+        NextWrite(self.key.clone())
+    }
+
     /// Follows a change that the disk has.
     pub fn apply(&mut self, change: Change, written: Written) {
         self.content.apply(change);
@@ -89,6 +104,12 @@ impl Rekeyed {
 impl fmt::Debug for OpenVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenVault").field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NextWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NextWrite").finish_non_exhaustive()
     }
 }
 

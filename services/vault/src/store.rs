@@ -36,9 +36,6 @@ const MAX_VAULTS: usize = 64;
 const MAX_IDENTITY_FILE: u64 = 64 * 1024;
 /// The largest JSON, and what age adds: a header, and 16 bytes to each 64 KiB.
 const MAX_ITEMS_FILE: u64 = MAX_JSON as u64 + 64 * 1024;
-/// What a change may add to a file before that is moved in memory.
-const MARGIN: usize = 4 * 1024;
-
 /// The folder of the vaults. Methods take `&self` from any thread; that one vault is written by one thread at a time
 /// is the caller's duty.
 pub struct Store {
@@ -184,7 +181,7 @@ impl Store {
         let (place, key) = (Place::new(new.into()), Key::generate());
         let identity = self.seal_identity(&place, &[&key], passphrase, factor)?;
         let content = Content::default();
-        let items = key.seal(0, |file| format::write(file, profile, &content, None)).map_err(unsealed(&place))?;
+        let items = key.seal(|file| format::write(file, profile, &content, None)).map_err(unsealed(&place))?;
         self.build_folder(&place, &identity, &items).map_err(Error::storage("made", new))
     }
 
@@ -357,9 +354,7 @@ impl Store {
         vault: &OpenVault,
         change: Option<&Change>,
     ) -> Result<Vec<u8>, Error> {
-        let sealed =
-            key.seal(vault.stamp.size() + MARGIN, |file| format::write(file, &vault.profile, &vault.content, change));
-        sealed.map_err(unsealed(place))
+        key.seal(|file| format::write(file, &vault.profile, &vault.content, change)).map_err(unsealed(place))
     }
 }
 

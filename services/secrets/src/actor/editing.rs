@@ -62,24 +62,25 @@ impl Actor {
             return;
         }
         let Some(vault) = self.open.get(profile).cloned() else { return };
-        let store = Arc::clone(&self.store);
+        let (store, tell) = (Arc::clone(&self.store), self.teller(profile));
         let work = match self.writings.get_mut(profile).and_then(VecDeque::front_mut) {
-            Some(Writing::Edit(edit, _)) => edit.take().map(|edit| work::store(store, vault, edit)),
+            Some(Writing::Edit(edit, _)) => edit.take().map(|edit| work::store(store, vault, edit, tell)),
             Some(Writing::Search { with_worker: with_worker @ false }) => {
                 *with_worker = true;
                 self.unsearched.remove(profile);
-                Some(work::write_search(store, vault))
+                Some(work::write_search(store, vault, tell))
             }
             _ => None,
         };
-        let Some(work) = work else { return };
-        self.holds.take(profile);
+        if let Some(work) = work {
+            self.hold_until(profile, async { drop(work.await) });
+        }
+    }
+
+    /// What a worker tells of what it wrote for `profile`.
+    pub(super) fn teller(&self, profile: &ProfileName) -> impl FnOnce(Stored) + Send + 'static {
         let (done, profile) = (self.done.0.clone(), profile.clone());
-        tokio::spawn(async move {
-            if let Ok(stored) = work.await {
-                let _ = done.send(Done::Written(profile, stored));
-            }
-        });
+        move |stored| drop(done.send(Done::Written(profile, stored)))
     }
 
     pub(super) fn written(&mut self, profile: &ProfileName, stored: Stored) {
@@ -123,7 +124,6 @@ impl Actor {
                 answer(waiter, outcome);
             }
         }
-        self.released(profile);
         self.start_writing(profile);
     }
 

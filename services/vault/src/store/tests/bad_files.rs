@@ -28,7 +28,7 @@ fn flaw_of(sandbox: &Sandbox, file: &str, at: &str) -> Flaw {
 /// Writes `work`'s content anew, as whoever has its key could.
 fn forge(sandbox: &Sandbox, json: &str) {
     let key = &sandbox.unlock("work").key;
-    let sealed = key.seal(0, |file| file.write_all(json.as_bytes())).unwrap();
+    let sealed = key.seal(|file| file.write_all(json.as_bytes())).unwrap();
     fs::write(sandbox.file("work/items.age"), sealed).unwrap();
 }
 
