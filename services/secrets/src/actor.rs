@@ -60,7 +60,7 @@ impl Searched {
 enum Done {
     Attempt(Attempted),
     Written(ProfileName, Stored),
-    /// Some time after its last change.
+    /// Its search file may be written again.
     Rested(ProfileName),
     LetGo(ProfileName),
 }
@@ -86,6 +86,8 @@ pub struct Actor {
     writings: BTreeMap<ProfileName, VecDeque<Writing>>,
     // Open vaults whose search files are behind.
     unsearched: BTreeSet<ProfileName>,
+    // Vaults whose search files were written a moment ago, or will be.
+    resting: BTreeSet<ProfileName>,
     holds: Holds<Shut>,
     autolock: AutoLock,
     alarm: Alarm,
@@ -121,6 +123,7 @@ impl Actor {
             trying: None,
             writings: BTreeMap::new(),
             unsearched: BTreeSet::new(),
+            resting: BTreeSet::new(),
             holds: Holds::default(),
             autolock: AutoLock::default(),
             alarm: Alarm::new()?,

@@ -1,5 +1,5 @@
 //! What is written of an open vault: one change of it is with a worker at a time, and memory follows the disk. Its search
-//! file, by which its items are found while it is locked, follows when the vault rests or is locked.
+//! file, by which its items are found while it is locked, follows at once, again after a rest, and at last with the lock.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     work::{self, Stored},
 };
 
-/// How long after a change the search file is written: once after a burst of changes.
+/// How long after a search file the next one is written: of a burst of changes, the first and the last are followed.
 const REST: Duration = Duration::from_secs(1);
 
 /// What is to be written of a vault.
@@ -96,14 +96,14 @@ impl Actor {
                 }
                 let healed = self.state.set_trouble(profile, None);
                 self.announce(healed);
-                self.search_later(profile);
+                self.search(profile);
                 Ok(())
             }
             Stored::Uncertain(there, error) => {
                 if let Some(vault) = self.open.get_mut(profile) {
                     *vault = Arc::from(there);
                 }
-                self.search_later(profile);
+                self.search(profile);
                 Err(error)
             }
             Stored::Refused(error) => Err(error),
@@ -128,22 +128,28 @@ impl Actor {
     }
 
     /// The search file is behind what `profile`'s open vault holds.
-    fn search_later(&mut self, profile: &ProfileName) {
-        let is_open = self.open.contains_key(profile);
-        if is_open && self.searched.is(profile) && self.unsearched.insert(profile.clone()) {
-            let (done, profile) = (self.done.0.clone(), profile.clone());
-            tokio::spawn(async move {
-                tokio::time::sleep(REST).await;
-                let _ = done.send(Done::Rested(profile));
-            });
+    fn search(&mut self, profile: &ProfileName) {
+        if self.open.contains_key(profile) && self.searched.is(profile) {
+            self.unsearched.insert(profile.clone());
+            self.write_search(profile);
         }
     }
 
-    /// Writes the search file of a vault, where it is still behind.
-    pub(super) fn rested(&mut self, profile: &ProfileName) {
-        if self.unsearched.contains(profile) {
+    /// Writes the search file of a vault, where it is still behind, unless that was done a moment ago, or is to be done.
+    fn write_search(&mut self, profile: &ProfileName) {
+        if self.unsearched.contains(profile) && self.resting.insert(profile.clone()) {
+            let (done, rested) = (self.done.0.clone(), profile.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(REST).await;
+                let _ = done.send(Done::Rested(rested));
+            });
             self.write(profile, Writing::Search { with_worker: false });
         }
+    }
+
+    pub(super) fn rested(&mut self, profile: &ProfileName) {
+        self.resting.remove(profile);
+        self.write_search(profile);
     }
 
     /// Whether the search file of a vault is behind as its key is to go, and can be written: a worker in the middle of a
