@@ -27,7 +27,9 @@ fn main() {
         let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
         // The daemons have no C library in them.
         let used = of_sesame(&session).await;
-        fs::write(sesame, script(&used, &members(&used))).unwrap();
+        let members = members(&used);
+        assert!(members.len() > 50, "{members:?}: was sesame linked without the C library?");
+        fs::write(sesame, script(&used, &members)).unwrap();
         fs::write(daemons, script(&of_daemons(&session).await, &BTreeSet::new())).unwrap();
     });
 }

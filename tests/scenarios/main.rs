@@ -23,6 +23,7 @@ mod overheard;
 mod private;
 mod prompts;
 mod published;
+mod searched;
 mod secrecy;
 mod secret_service;
 mod stalled;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
     prompts::add(&mut suite);
     published::add(&mut suite);
     secrecy::add(&mut suite);
+    searched::add(&mut suite);
     secret_service::add(&mut suite);
     stalled::add(&mut suite);
     vault_files::add(&mut suite);

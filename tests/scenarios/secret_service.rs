@@ -7,13 +7,15 @@ use serde_json::json;
 use session_tests::{needs::Need, scenarios, session::Session, suite::Suite, user_session::until};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
-use crate::watched::Watcher;
+use crate::{
+    searched::{search_file, until_found},
+    watched::Watcher,
+};
 
 pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[Need::Program("secret-tool")]);
         secret_tool_stores_finds_and_clears,
         an_item_of_a_locked_vault_is_found_and_not_told,
-        what_a_vault_at_rest_held_is_found_after_a_kill,
         a_lock_is_announced_and_the_clients_session_outlives_it,
         a_session_ends_with_the_daemon_and_the_items_stay,
     );
@@ -68,7 +70,7 @@ async fn an_item_of_a_locked_vault_is_found_and_not_told(session: Session) {
     let store = ["secret-tool", "store", "--label=Mail", "server", "example.org"];
     session.run_fed(&store, b"pass-1").await.stdout_of_success();
     session.client().await.secrets().await.lock("personal").await.unwrap();
-    let text = sidecar(&session).unwrap();
+    let text = search_file(&session).unwrap();
     assert!(!text.contains("example.org") && !text.contains("Mail"), "{text}");
     let mut watch = Watcher::start(&session, &["events", "--format", "json"]);
     watch.event().await;
@@ -94,40 +96,6 @@ async fn an_item_of_a_locked_vault_is_found_and_not_told(session: Session) {
     assert_eq!(lookup.stdout_of_success(), "pass-1");
 }
 
-/// By what a vault's items are found while it is locked.
-fn sidecar(session: &Session) -> Option<String> {
-    std::fs::read_to_string(session.home.vaults().join("personal/attributes.json")).ok()
-}
-
-/// Waits until the search file has so many items.
-async fn until_found(session: &Session, count: usize) {
-    until("the search file to have every item", async || {
-        let text = sidecar(session).unwrap_or_default();
-        let has = serde_json::from_str::<serde_json::Value>(&text)
-            .ok()
-            .and_then(|file| Some(file["found"].as_array()?.len()));
-        if has == Some(count) { Ok(()) } else { Err(has) }
-    })
-    .await;
-}
-
-async fn what_a_vault_at_rest_held_is_found_after_a_kill(session: Session) {
-    let mut daemons = offered(&session).await;
-    for name in ["a", "b", "c"] {
-        session.vault().await.set_secret("personal", name, b"x").await.unwrap();
-    }
-    until_found(&session, 3).await;
-    daemons.secrets.kill9().await;
-    let client = session.client().await;
-    client.wait_until_gone(NAME).await;
-    daemons.secrets = session.secrets().await;
-    client.wait_for_owner(NAME).await;
-    let application = Application(client);
-    let found = application.call(SERVICE, "Service", "SearchItems", &HashMap::from([("profile", "personal")])).await;
-    let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = found.unwrap().body().deserialize().unwrap();
-    assert_eq!((unlocked.len(), locked.len()), (0, 3));
-}
-
 async fn nobody_serves_applications_who_was_not_asked_to(session: Session) {
     let _daemons = session.daemons().await;
     session.create(&["personal"]).await;
@@ -135,7 +103,7 @@ async fn nobody_serves_applications_who_was_not_asked_to(session: Session) {
     session.vault().await.set_secret("personal", "a", b"x").await.unwrap();
     assert_eq!(session.client().await.owner(NAME).await, None);
     session.client().await.secrets().await.lock("personal").await.unwrap();
-    assert_eq!(sidecar(&session), None);
+    assert_eq!(search_file(&session), None);
 }
 
 async fn a_session_is_its_clients_alone(session: Session) {
@@ -158,7 +126,7 @@ async fn a_session_is_its_clients_alone(session: Session) {
 }
 
 /// A client as libsecret is one, by its calls.
-struct Application(session_tests::client::Client);
+pub struct Application(session_tests::client::Client);
 
 impl Application {
     async fn call<B>(&self, path: &str, interface: &str, member: &str, body: &B) -> zbus::Result<zbus::Message>

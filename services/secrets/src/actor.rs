@@ -4,6 +4,7 @@
 mod attempting;
 mod autolocking;
 mod editing;
+mod searching;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -15,10 +16,7 @@ use daemon_config::Config;
 use daemon_runtime::{alarm::Alarm, clock, outbox::Outbox};
 use dbus_interfaces::{Error, ProfileName, SecretName};
 use private_socket::Answers;
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::sync::{mpsc, oneshot};
 use vault_store::{OpenVault, Store, WorkFactor};
 use zbus::names::OwnedUniqueName;
 
@@ -27,7 +25,7 @@ use crate::{
     attempts::Attempts,
     autolock::AutoLock,
     handle::{Attempt, Command, Inbox, Read, Reads, Waiter, Wanted, Which},
-    holds::Holds,
+    holds::{Hold, Holds},
     journal,
     secret_service::announcements::Announcements,
     signals,
@@ -62,7 +60,7 @@ enum Done {
     Written(ProfileName, Stored),
     /// Its search file may be written again.
     Rested(ProfileName),
-    LetGo(ProfileName),
+    LetGo(Hold),
 }
 
 /// Who waits until no key is left of what was locked.
@@ -79,6 +77,8 @@ pub struct Actor {
     store: Arc<Store>,
     work_factor: WorkFactor,
     open: BTreeMap<ProfileName, Arc<OpenVault>>,
+    // Locked in the middle of a change: let go of when the worker has told.
+    closing: BTreeMap<ProfileName, Arc<OpenVault>>,
     attempts: Attempts<Attempt>,
     // The attempt that a worker makes now.
     trying: Option<Trying>,
@@ -119,6 +119,7 @@ impl Actor {
             store,
             work_factor: WorkFactor::default(),
             open: BTreeMap::new(),
+            closing: BTreeMap::new(),
             attempts: Attempts::default(),
             trying: None,
             writings: BTreeMap::new(),
@@ -204,6 +205,7 @@ impl Actor {
         // It was checked when it was read.
         self.work_factor = WorkFactor::try_from(config.work_factor).unwrap_or_default();
         self.searched = Searched::from(config);
+        self.unsearched.retain(|profile| self.searched.is(profile));
         self.state.profiles().for_each(|profile| self.forget_unwanted_search(profile));
         self.configure_locking(config);
     }
@@ -213,7 +215,7 @@ impl Actor {
             Done::Attempt(attempted) => self.attempted(attempted),
             Done::Written(profile, stored) => self.written(&profile, stored),
             Done::Rested(profile) => self.rested(&profile),
-            Done::LetGo(profile) => self.released(&profile),
+            Done::LetGo(hold) => self.released(hold),
         }
         self.start_attempt();
     }
@@ -306,40 +308,33 @@ impl Actor {
             }
         }
         let Some(vault) = self.open.remove(profile) else { return };
-        if self.is_unsearched_at_last(profile) {
-            self.writings.insert(profile.clone(), [Writing::Search { with_worker: true }].into());
-            let work = work::write_search(Arc::clone(&self.store), vault, self.teller(profile));
-            self.hold_until_wiped(profile, work);
+        let front = self.writings.get(profile).and_then(VecDeque::front);
+        if self.searched.is(profile) && matches!(front, Some(Writing::Edit(..))) {
+            self.closing.insert(profile.clone(), vault);
         } else {
-            self.wipe(profile, vault);
+            self.let_go(profile, vault);
         }
     }
 
     fn wipe(&mut self, profile: &ProfileName, vault: impl Send + 'static) {
-        self.hold_until_wiped(profile, work::wipe(vault));
-    }
-
-    /// Until also no answer has anything of the vault.
-    fn hold_until_wiped(&mut self, profile: &ProfileName, work: JoinHandle<()>) {
-        let answers = self.answers.clone();
+        let (wiped, answers) = (work::wipe(vault), self.answers.clone());
         self.hold_until(profile, async move {
             // A worker never panics: that would end the daemon.
-            let _ = work.await;
+            let _ = wiped.await;
             answers.end().await;
         });
     }
 
     fn hold_until(&mut self, profile: &ProfileName, let_go: impl Future<Output = ()> + Send + 'static) {
-        self.holds.take(profile);
-        let (done, profile) = (self.done.0.clone(), profile.clone());
+        let (hold, done) = (self.holds.take(profile), self.done.0.clone());
         tokio::spawn(async move {
             let_go.await;
-            let _ = done.send(Done::LetGo(profile));
+            let _ = done.send(Done::LetGo(hold));
         });
     }
 
-    fn released(&mut self, profile: &ProfileName) {
-        for shut in self.holds.release(profile) {
+    fn released(&mut self, hold: Hold) {
+        for shut in self.holds.release(hold) {
             self.is_shut(shut);
         }
     }

@@ -1,51 +1,46 @@
 //! Who still holds a vault's keys: workers in the middle of something. A lock is done when nobody does. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbus_interfaces::ProfileName;
 
-/// Holds by profile, and what waits for them to end.
+/// One worker's hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hold(u64);
+
+/// Who holds what, and what waits for them to let go.
 pub struct Holds<W> {
-    held: BTreeMap<ProfileName, usize>,
-    waiting: Vec<(Vec<ProfileName>, W)>,
+    last: u64,
+    held: BTreeMap<Hold, ProfileName>,
+    waiting: Vec<(BTreeSet<Hold>, W)>,
 }
 
 impl<W> Default for Holds<W> {
     fn default() -> Self {
-        Self { held: BTreeMap::new(), waiting: Vec::new() }
+        Self { last: 0, held: BTreeMap::new(), waiting: Vec::new() }
     }
 }
 
 impl<W> Holds<W> {
     /// A worker has keys of `profile` from now on.
-    pub fn take(&mut self, profile: &ProfileName) {
-        *self.held.entry(profile.clone()).or_default() += 1;
+    #[must_use = "it is to be released"]
+    pub fn take(&mut self, profile: &ProfileName) -> Hold {
+        self.last += 1;
+        self.held.insert(Hold(self.last), profile.clone());
+        Hold(self.last)
     }
 
     /// A worker has let go. What need not wait any longer.
-    pub fn release(&mut self, profile: &ProfileName) -> Vec<W> {
-        if let Some(count) = self.held.get_mut(profile) {
-            *count -= 1;
-            if *count == 0 {
-                self.held.remove(profile);
-            }
-        }
-        let held = &self.held;
-        let mut over = Vec::new();
-        for (mut profiles, waiter) in std::mem::take(&mut self.waiting) {
-            profiles.retain(|profile| held.contains_key(profile));
-            if profiles.is_empty() {
-                over.push(waiter);
-            } else {
-                self.waiting.push((profiles, waiter));
-            }
-        }
-        over
+    pub fn release(&mut self, hold: Hold) -> Vec<W> {
+        self.held.remove(&hold);
+        let is_over = |(holds, _): &mut (BTreeSet<Hold>, W)| holds.remove(&hold) && holds.is_empty();
+        self.waiting.extract_if(.., is_over).map(|(_, waiter)| waiter).collect()
     }
 
-    /// Lets `waiter` wait until nobody holds any of `profiles`; gives it back where nobody does.
+    /// Lets `waiter` wait until nobody of those who hold any of `profiles` now does; gives it back where nobody does.
     pub fn wait(&mut self, profiles: &[ProfileName], waiter: W) -> Option<W> {
-        let held: Vec<_> = profiles.iter().filter(|profile| self.held.contains_key(*profile)).cloned().collect();
+        let held = self.held.iter().filter(|(_, profile)| profiles.contains(profile));
+        let held: BTreeSet<_> = held.map(|(hold, _)| *hold).collect();
         if held.is_empty() {
             return Some(waiter);
         }
@@ -65,24 +60,24 @@ mod tests {
         let (personal, work): (ProfileName, ProfileName) = ("personal".parse().unwrap(), "work".parse().unwrap());
         let mut holds = Holds::default();
         assert_eq!(holds.wait(from_ref(&personal), 1), Some(1));
-        holds.take(&personal);
-        holds.take(&personal);
-        holds.take(&work);
+        let [first, second, other] = [&personal, &personal, &work].map(|profile| holds.take(profile));
         assert_eq!(holds.wait(from_ref(&personal), 2), None);
         assert_eq!(holds.wait(&[personal.clone(), work.clone()], 3), None);
-        assert!(holds.release(&personal).is_empty());
-        assert_eq!(holds.release(&personal), [2]);
-        assert_eq!(holds.release(&work), [3]);
+        assert!(holds.release(first).is_empty());
+        assert_eq!(holds.release(second), [2]);
+        assert_eq!(holds.release(other), [3]);
+        assert_eq!(holds.wait(&[personal, work], 4), Some(4), "nobody holds any more");
     }
 
     #[test]
     fn a_hold_that_is_taken_anew_does_not_keep_an_older_lock_waiting() {
         let personal: ProfileName = "personal".parse().unwrap();
         let mut holds = Holds::default();
-        holds.take(&personal);
+        let before = holds.take(&personal);
         assert_eq!(holds.wait(from_ref(&personal), 1), None);
-        assert_eq!(holds.release(&personal), [1]);
-        holds.take(&personal);
+        let after = holds.take(&personal);
+        assert_eq!(holds.release(before), [1]);
         assert_eq!(holds.wait(from_ref(&personal), 2), None);
+        assert_eq!(holds.release(after), [2]);
     }
 }

@@ -7,7 +7,7 @@ use daemon_runtime::memory;
 use dbus_interfaces::{Error, ProfileName};
 use secrecy::SecretString;
 use tokio::task::{JoinHandle, spawn_blocking};
-use vault_store::{Change, OpenVault, Rekeyed, Store, WorkFactor, Written};
+use vault_store::{Change, OpenVault, Rekeyed, SearchFile, Store, WorkFactor, Written};
 
 /// What somebody with a passphrase wants.
 pub enum Wish {
@@ -58,10 +58,9 @@ pub struct Settings {
 /// Fulfils `wish`.
 pub fn grant(store: Arc<Store>, settings: Settings, profile: ProfileName, wish: Wish) -> JoinHandle<Attempted> {
     let Settings { work_factor, searched } = settings;
-    // What is found of a locked vault is never worth the vault itself.
     let make_searched = move |store: &Store, vault: &OpenVault| {
-        if searched && let Err(cause) = store.make_searched(vault) {
-            tracing::warn!(profile = %vault.profile(), %cause, "{cause}");
+        if searched {
+            let _ = store.make_searched(vault).inspect_err(not_found);
         }
     };
     work(move || {
@@ -96,7 +95,7 @@ pub enum Stored {
     Uncertain(Box<OpenVault>, Error),
     /// The disk has what it had.
     Refused(Error),
-    /// No change: the search file says what the vault holds, where the disk took it.
+    /// No change: the search file, where the disk took it.
     Searched,
 }
 
@@ -126,20 +125,19 @@ pub fn store(
     spawn_blocking(|| memory::with_wiped_stack(write))
 }
 
-/// Writes the search file of `vault`, lets go of the vault and tells that.
-pub fn write_search(
-    store: Arc<Store>,
-    vault: Arc<OpenVault>,
-    tell: impl FnOnce(Stored) + Send + 'static,
-) -> JoinHandle<()> {
-    work(move || {
-        // What is found is never worth the vault itself.
-        if let Err(cause) = store.write_search(&vault) {
-            tracing::warn!(profile = %vault.profile(), %cause, "{cause}");
-        }
-        drop(vault);
-        tell(Stored::Searched);
-    })
+/// The search file of `vault`, which it lets go of.
+pub fn make_search(store: Arc<Store>, vault: Arc<OpenVault>) -> JoinHandle<Option<SearchFile>> {
+    work(move || store.search_file(&vault).inspect_err(not_found).ok())
+}
+
+/// Writes a search file: nobody's keys wait for the disk.
+pub fn write_search(store: Arc<Store>, file: SearchFile) -> JoinHandle<()> {
+    spawn_blocking(move || drop(store.write_search(&file).inspect_err(not_found)))
+}
+
+/// What is found is never worth the vault itself.
+fn not_found(cause: &vault_store::Error) {
+    tracing::warn!(%cause, "what a vault holds is not found while it is locked: {cause}");
 }
 
 /// Drops what holds keys and secrets; the allocator wipes it.

@@ -1,6 +1,7 @@
 //! The disk, one operation at a time, so that a test can fail or stop at each in turn. Knows no vault.
 
 use std::{
+    fmt,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
@@ -24,6 +25,13 @@ impl Stamp {
     /// What the system says.
     pub fn of(file: &File) -> io::Result<Self> {
         file.metadata().map(|found| Self::from(&found))
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { inode: (device, inode), size, changed: (seconds, nanoseconds) } = self;
+        write!(f, "{device}:{inode}:{size}:{seconds}.{nanoseconds:09}")
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     io::{self, Read, Write},
     iter,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use age::{DecryptError, Decryptor, Encryptor, Identity, Recipient, scrypt, stream::StreamWriter, x25519};
@@ -28,11 +29,15 @@ struct Pair {
     identity: x25519::Identity,
     recipient: x25519::Recipient,
     /// `std` mutex: held to put something in, or to take it.
-    begun: Mutex<Option<Begun>>,
+    begun: Mutex<Option<(Instant, Begun)>>,
 }
 
 /// A file of which the header is written: what follows is encrypted.
 type Begun = StreamWriter<Vec<u8>>;
+
+/// How long what was prepared may be used: a machine that is brought back twice as it once was must not encrypt two files with
+/// one key.
+const PREPARED_FOR: Duration = Duration::from_secs(10);
 
 impl From<x25519::Identity> for Key {
     fn from(identity: x25519::Identity) -> Self {
@@ -64,8 +69,8 @@ impl Key {
         // Not in the match, which would hold the mutex.
         let begun = self.begun().take();
         match begun {
-            Some(begun) => finish(begun, write),
-            None => seal(&self.0.recipient, write),
+            Some((since, begun)) if since.elapsed() < PREPARED_FOR => finish(begun, write),
+            _ => seal(&self.0.recipient, write),
         }
     }
 
@@ -73,10 +78,10 @@ impl Key {
     pub(crate) fn prepare(&self) {
         // Where it fails it fails again for who seals, and is told then.
         let begun = begin(&self.0.recipient).ok();
-        *self.begun() = begun;
+        *self.begun() = begun.map(|begun| (Instant::now(), begun));
     }
 
-    fn begun(&self) -> MutexGuard<'_, Option<Begun>> {
+    fn begun(&self) -> MutexGuard<'_, Option<(Instant, Begun)>> {
         self.0.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,5 +29,5 @@ pub use files::{Disk, Files, Stamp};
 pub use found::{Found, SCHEMA};
 pub use item::{Attributes, InvalidItemId, Item, ItemId, SESAME};
 pub use open_vault::{NextWrite, OpenVault, Rekeyed, Written};
-pub use store::{Store, find_locked};
+pub use store::{SearchFile, Store, find_locked};
 pub use work_factor::{InvalidWorkFactor, WorkFactor};

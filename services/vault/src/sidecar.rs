@@ -1,15 +1,16 @@
 //! `attributes.json`, beside a vault's two files: by it the items of a locked vault are found. It holds ids and salted
-//! digests of attributes, no labels and no values, and the digest of the items.age that it belongs to. Pure.
+//! digests of attributes, no labels and no values, and the stamp of the items.age that it belongs to. Pure.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use dbus_interfaces::ProfileName;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use crate::{
+    Stamp,
     content::Content,
     found::{common_attributes, is_common},
     item::{Attributes, ItemId},
@@ -23,13 +24,13 @@ const DIGEST: usize = 16;
 struct Document<'d> {
     format: u64,
     salt: String,
-    /// SHA-256 of the items.age that this belongs to.
+    /// The stamp of the items.age that this belongs to.
     items: String,
     found: Vec<(String, Vec<Cow<'d, str>>)>,
 }
 
-/// What is written beside `items` (the file, encrypted), which holds `content`.
-pub(crate) fn write(profile: &ProfileName, content: &Content, items: &[u8], salt: [u8; 32]) -> Vec<u8> {
+/// What is written beside the items.age of this stamp, which holds `content`.
+pub(crate) fn write(profile: &ProfileName, content: &Content, items: Stamp, salt: [u8; 32]) -> Vec<u8> {
     let mut all: Vec<_> = content.items().collect();
     all.sort_by_key(|found| std::cmp::Reverse(found.item.modified));
     let salted = Salted::with(&salt);
@@ -51,15 +52,15 @@ pub(crate) fn write(profile: &ProfileName, content: &Content, items: &[u8], salt
         (found.id.to_string(), digests)
     });
     let salt = BASE64_STANDARD_NO_PAD.encode(salt);
-    let document = Document { format: FORMAT, salt, items: digest_of(items), found: found.collect() };
+    let document = Document { format: FORMAT, salt, items: items.to_string(), found: found.collect() };
     // Texts and numbers are always JSON.
     serde_json::to_vec(&document).unwrap_or_default()
 }
 
-/// Whether `sidecar` belongs to `items` (the file, encrypted).
-pub(crate) fn belongs_to(sidecar: &[u8], items: &[u8]) -> bool {
+/// Whether `sidecar` belongs to the items.age of this stamp.
+pub(crate) fn belongs_to(sidecar: &[u8], items: Stamp) -> bool {
     serde_json::from_slice::<Document>(sidecar)
-        .is_ok_and(|document| document.format == FORMAT && document.items == digest_of(items))
+        .is_ok_and(|document| document.format == FORMAT && document.items == items.to_string())
 }
 
 /// The ids of the items that have all of `wanted`, the last changed first.
@@ -95,14 +96,6 @@ impl Salted {
     }
 }
 
-fn digest_of(file: &[u8]) -> String {
-    Sha256::digest(file).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +103,11 @@ mod tests {
 
     fn attributes(of: &[(&str, &str)]) -> Attributes {
         of.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    /// Of a file that there is.
+    fn stamp(path: &str) -> Stamp {
+        Stamp::of(&std::fs::File::open(path).unwrap()).unwrap()
     }
 
     fn content() -> Content {
@@ -133,7 +131,7 @@ mod tests {
     #[test]
     fn it_finds_what_the_open_vault_finds() {
         let (content, profile) = (content(), ProfileName::personal());
-        let sidecar = write(&profile, &content, b"items", [7; 32]);
+        let sidecar = write(&profile, &content, stamp("/proc/self/exe"), [7; 32]);
         for wanted in [
             &[][..],
             &[("server", "github.com")],
@@ -145,17 +143,17 @@ mod tests {
             let wanted = attributes(wanted);
             assert_eq!(find(&sidecar, &wanted), content.find(&profile, &wanted), "{wanted:?}");
         }
-        assert!(belongs_to(&sidecar, b"items") && !belongs_to(&sidecar, b"other"));
+        assert!(belongs_to(&sidecar, stamp("/proc/self/exe")) && !belongs_to(&sidecar, stamp("/proc/self/maps")));
     }
 
     #[test]
     fn it_tells_no_name_no_label_and_no_value() {
-        let sidecar = write(&ProfileName::personal(), &content(), b"items", [7; 32]);
+        let sidecar = write(&ProfileName::personal(), &content(), stamp("/proc/self/exe"), [7; 32]);
         let text = String::from_utf8(sidecar).unwrap();
         for private in ["db-url", "label-1", "value-1", "value-2", "github", "server", "user", "personal"] {
             assert!(!text.contains(private), "{private} in {text}");
         }
-        let other = write(&ProfileName::personal(), &content(), b"items", [8; 32]);
+        let other = write(&ProfileName::personal(), &content(), stamp("/proc/self/exe"), [8; 32]);
         assert!(find(text.as_bytes(), &attributes(&[("user", "me")])).len() == 1);
         assert!(
             !String::from_utf8(other).unwrap().contains(&*Salted::with(&[7; 32]).digest("user", "me")),
@@ -166,7 +164,7 @@ mod tests {
     #[test]
     fn what_is_no_sidecar_finds_nothing() {
         for none in [&b""[..], b"{}", b"\xff", br#"{"format":2,"salt":"","items":"","found":[]}"#] {
-            assert!(find(none, &Attributes::new()).is_empty() && !belongs_to(none, b"items"));
+            assert!(find(none, &Attributes::new()).is_empty() && !belongs_to(none, stamp("/proc/self/exe")));
         }
     }
 }

@@ -45,6 +45,12 @@ pub struct Store {
     _lock: File,
 }
 
+/// A search file on its way to the disk. It needs no key, and tells no secret.
+pub struct SearchFile {
+    path: PathBuf,
+    content: Vec<u8>,
+}
+
 /// Where a vault's files are.
 struct Place {
     folder: PathBuf,
@@ -240,36 +246,40 @@ impl Store {
         Ok(Written { stamp: draft.install()? })
     }
 
-    /// Has the items of `vault` found while it is locked: makes its search file where that is missing or another content's.
+    /// Has the items of `vault` found while it is locked: writes its search file where that is missing or another content's.
     ///
     /// # Errors
-    /// As of [`Store::write_search`].
+    /// `Storage`.
     pub fn make_searched(&self, vault: &OpenVault) -> Result<(), Error> {
-        let place = self.place(&vault.profile)?;
-        let (items, _) = self.read_file(&place.items, MAX_ITEMS_FILE)?;
-        let there = self.files.read(&place.folder.join(SIDECAR), MAX_ITEMS_FILE);
-        if there.is_ok_and(|(there, _)| sidecar::belongs_to(&there, &items)) {
+        let there = self.files.read(&self.search_path(&vault.profile), MAX_ITEMS_FILE);
+        if there.is_ok_and(|(there, _)| sidecar::belongs_to(&there, vault.stamp)) {
             return Ok(());
         }
-        self.write_search(vault)
+        self.write_search(&self.search_file(vault)?)
     }
 
-    /// Writes the search file of `vault`, by which its items are found while it is locked. A crash before leaves that of an
-    /// earlier content, and a loss of power perhaps none: [`Store::make_searched`] mends that.
+    /// The search file of `vault`, by which its items are found while it is locked.
     ///
     /// # Errors
-    /// `ChangedOnDisk` where the vault is not what was last written, `Storage`.
-    pub fn write_search(&self, vault: &OpenVault) -> Result<(), Error> {
-        let place = self.place(&vault.profile)?;
-        let (items, stamp) = self.read_file(&place.items, MAX_ITEMS_FILE)?;
-        if stamp != vault.stamp {
-            return Err(Error::ChangedOnDisk(place.items));
-        }
-        let path = place.folder.join(SIDECAR);
+    /// `Storage` where the system has no randomness.
+    pub fn search_file(&self, vault: &OpenVault) -> Result<SearchFile, Error> {
+        let path = self.search_path(&vault.profile);
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(|cause| Error::storage("written", &path)(cause.into()))?;
-        let sidecar = sidecar::write(&vault.profile, &vault.content, &items, salt);
-        Draft::write_unsynced(&*self.files, &path, "new", &sidecar)?.install().map(drop)
+        Ok(SearchFile { content: sidecar::write(&vault.profile, &vault.content, vault.stamp, salt), path })
+    }
+
+    /// Writes a search file. A crash before leaves that of an earlier content, and a loss of power perhaps none:
+    /// [`Store::make_searched`] mends that.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn write_search(&self, file: &SearchFile) -> Result<(), Error> {
+        Draft::write_unsynced(&*self.files, &file.path, "new", &file.content)?.install().map(drop)
+    }
+
+    fn search_path(&self, profile: &ProfileName) -> PathBuf {
+        self.folder.join(profile.as_str()).join(SIDECAR)
     }
 
     /// Has the items of a locked vault found no longer.
@@ -277,7 +287,7 @@ impl Store {
     /// # Errors
     /// `Storage`.
     pub fn forget_search(&self, profile: &ProfileName) -> Result<(), Error> {
-        let path = self.folder.join(profile.as_str()).join(SIDECAR);
+        let path = self.search_path(profile);
         if fs::symlink_metadata(&path).is_err() {
             return Ok(());
         }

@@ -146,17 +146,17 @@ fn lock_during_unlock(profile: &'static str, started: bool) -> Outcome {
     let profile = name(profile);
     let (mut attempts, mut holds) = (Attempts::default(), Holds::default());
     ensure!(attempts.add(ConnectionId(1), 1, |_| false).is_ok(), "an attempt is refused");
+    let hold = started.then(|| holds.take(&profile));
     if started {
         ensure!(attempts.start(|_| true) == Some(1), "an attempt does not start");
-        holds.take(&profile);
     }
     let withdrawn = attempts.withdraw(|attempt| *attempt == 1);
     ensure!(withdrawn.is_empty() == started, "an attempt under way cannot be withdrawn: {withdrawn:?}");
     let at_once = holds.wait(std::slice::from_ref(&profile), 7);
     ensure!(at_once.is_some() != started, "a lock is done while a worker holds the key: {at_once:?}");
-    if started {
+    if let Some(hold) = hold {
         attempts.ended();
-        ensure!(holds.release(&profile) == [7], "a lock is not done when the worker is");
+        ensure!(holds.release(hold) == [7], "a lock is not done when the worker is");
     }
     Ok(())
 }

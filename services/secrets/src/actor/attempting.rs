@@ -10,6 +10,7 @@ use super::{Actor, Done, answer};
 use crate::{
     attempts::{ConnectionId, TooMany},
     handle::{Attempt, Waiter},
+    holds::Hold,
     state,
     work::{self, Attempted, Granted, Settings, Wish},
 };
@@ -20,6 +21,9 @@ const WRONG_PASSPHRASE_DELAY: Duration = Duration::from_secs(1);
 /// The attempt under way.
 pub(super) struct Trying {
     pub(super) profile: ProfileName,
+    hold: Hold,
+    // Whether it may have written the search file.
+    searched: bool,
     waiter: Waiter<()>,
     since: Instant,
     // Locked meanwhile: what it unlocks is not to be had.
@@ -80,10 +84,11 @@ impl Actor {
     }
 
     fn try_now(&mut self, Attempt { profile, wish, waiter, since }: Attempt) {
-        self.holds.take(&profile);
-        let settings = Settings { work_factor: self.work_factor, searched: self.searched.is(&profile) };
+        let hold = self.holds.take(&profile);
+        let searched = self.searched.is(&profile);
+        let settings = Settings { work_factor: self.work_factor, searched };
         let work = work::grant(Arc::clone(&self.store), settings, profile.clone(), wish);
-        self.trying = Some(Trying { profile, waiter, since, overruled: false });
+        self.trying = Some(Trying { profile, hold, searched, waiter, since, overruled: false });
         let done = self.done.0.clone();
         tokio::spawn(async move {
             if let Ok(attempted) = work.await {
@@ -94,7 +99,7 @@ impl Actor {
 
     pub(super) fn attempted(&mut self, Attempted { outcome, exists }: Attempted) {
         self.attempts.ended();
-        let Some(Trying { profile, waiter, since, overruled }) = self.trying.take() else { return };
+        let Some(Trying { profile, hold, searched, waiter, since, overruled }) = self.trying.take() else { return };
         match outcome {
             Ok(granted) => self.granted(&profile, granted, overruled, waiter),
             Err(error @ Error::WrongPassphrase(_)) => {
@@ -109,7 +114,10 @@ impl Actor {
                 answer(waiter, Err(error));
             }
         }
-        self.released(&profile);
+        if searched {
+            self.forget_unwanted_search(&profile);
+        }
+        self.released(hold);
         self.start_writing(&profile);
     }
 

@@ -1,7 +1,6 @@
-//! What is written of an open vault: one change of it is with a worker at a time, and memory follows the disk. Its search
-//! file, by which its items are found while it is locked, follows at once, again after a rest, and at last with the lock.
+//! What changes a vault's content: one change of a vault is with a worker at a time, and memory follows the disk.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use daemon_runtime::clock;
 use dbus_interfaces::{Error, ProfileName};
@@ -15,9 +14,6 @@ use crate::{
     work::{self, Stored},
 };
 
-/// How long after a search file the next one is written: of a burst of changes, the first and the last are followed.
-const REST: Duration = Duration::from_secs(1);
-
 /// What is to be written of a vault.
 pub(super) enum Writing {
     /// A change of content, and who waits for it. The change is `None` while a worker has it.
@@ -29,6 +25,10 @@ pub(super) enum Writing {
 impl Writing {
     pub(super) fn is_with_worker(&self) -> bool {
         matches!(self, Self::Edit(None, _) | Self::Search { with_worker: true })
+    }
+
+    pub(super) fn is_search_to_come(&self) -> bool {
+        matches!(self, Self::Search { with_worker: false })
     }
 
     /// It is not written.
@@ -48,7 +48,7 @@ impl Actor {
         self.write(&profile, Writing::Edit(Some(edit), waiter));
     }
 
-    fn write(&mut self, profile: &ProfileName, writing: Writing) {
+    pub(super) fn write(&mut self, profile: &ProfileName, writing: Writing) {
         let queue = self.writings.entry(profile.clone()).or_default();
         queue.push_back(writing);
         if queue.len() == 1 {
@@ -62,18 +62,18 @@ impl Actor {
             return;
         }
         let Some(vault) = self.open.get(profile).cloned() else { return };
-        let (store, tell) = (Arc::clone(&self.store), self.teller(profile));
-        let work = match self.writings.get_mut(profile).and_then(VecDeque::front_mut) {
-            Some(Writing::Edit(edit, _)) => edit.take().map(|edit| work::store(store, vault, edit, tell)),
+        match self.writings.get_mut(profile).and_then(VecDeque::front_mut) {
+            Some(Writing::Edit(edit, _)) => {
+                let Some(edit) = edit.take() else { return };
+                let work = work::store(Arc::clone(&self.store), vault, edit, self.teller(profile));
+                self.hold_until(profile, async { drop(work.await) });
+            }
             Some(Writing::Search { with_worker: with_worker @ false }) => {
                 *with_worker = true;
                 self.unsearched.remove(profile);
-                Some(work::write_search(store, vault, tell))
+                self.write_search(profile, vault, async {});
             }
-            _ => None,
-        };
-        if let Some(work) = work {
-            self.hold_until(profile, async { drop(work.await) });
+            _ => {}
         }
     }
 
@@ -91,7 +91,9 @@ impl Actor {
                     effect = vault.content().effect(&edit);
                     vault.apply(edit, *written);
                 });
-                if let (Some(announcements), Some((id, effect))) = (&self.announcements, effect) {
+                if let (Some(announcements), Some((id, effect)), true) =
+                    (&self.announcements, effect, self.open.contains_key(profile))
+                {
                     announcements.item(&Collection::Profile(profile.clone()), id, effect);
                 }
                 let healed = self.state.set_trouble(profile, None);
@@ -100,7 +102,7 @@ impl Actor {
                 Ok(())
             }
             Stored::Uncertain(there, error) => {
-                if let Some(vault) = self.open.get_mut(profile) {
+                if let Some(vault) = self.open.get_mut(profile).or(self.closing.get_mut(profile)) {
                     *vault = Arc::from(there);
                 }
                 self.search(profile);
@@ -124,54 +126,15 @@ impl Actor {
                 answer(waiter, outcome);
             }
         }
+        if let Some(vault) = self.closing.remove(profile) {
+            self.let_go(profile, vault);
+        }
         self.start_writing(profile);
-    }
-
-    /// The search file is behind what `profile`'s open vault holds.
-    fn search(&mut self, profile: &ProfileName) {
-        if self.open.contains_key(profile) && self.searched.is(profile) {
-            self.unsearched.insert(profile.clone());
-            self.write_search(profile);
-        }
-    }
-
-    /// Writes the search file of a vault, where it is still behind, unless that was done a moment ago, or is to be done.
-    fn write_search(&mut self, profile: &ProfileName) {
-        if self.unsearched.contains(profile) && self.resting.insert(profile.clone()) {
-            let (done, rested) = (self.done.0.clone(), profile.clone());
-            tokio::spawn(async move {
-                tokio::time::sleep(REST).await;
-                let _ = done.send(Done::Rested(rested));
-            });
-            self.write(profile, Writing::Search { with_worker: false });
-        }
-    }
-
-    pub(super) fn rested(&mut self, profile: &ProfileName) {
-        self.resting.remove(profile);
-        self.write_search(profile);
-    }
-
-    /// Whether the search file of a vault is behind as its key is to go, and can be written: a worker in the middle of a
-    /// change leaves it behind.
-    pub(super) fn is_unsearched_at_last(&mut self, profile: &ProfileName) -> bool {
-        self.unsearched.remove(profile)
-            && self.state.must_exist(profile).is_ok()
-            && !self.writings.contains_key(profile)
-    }
-
-    /// The configuration may have changed, also while a worker wrote.
-    pub(super) fn forget_unwanted_search(&self, profile: &ProfileName) {
-        if !self.searched.is(profile)
-            && let Err(cause) = self.store.forget_search(profile)
-        {
-            tracing::warn!(%profile, %cause, "{cause}");
-        }
     }
 
     /// Changes an open vault in place. Nobody else has it: workers gave their share back before they reported.
     pub(super) fn with_open(&mut self, profile: &ProfileName, change: impl FnOnce(&mut OpenVault)) {
-        match self.open.get_mut(profile).map(Arc::get_mut) {
+        match self.open.get_mut(profile).or(self.closing.get_mut(profile)).map(Arc::get_mut) {
             Some(Some(vault)) => change(vault),
             // Locked meanwhile: the disk has it.
             None => {}

@@ -191,7 +191,7 @@ fn a_locked_vault_is_searched_for_what_it_has() {
             store.make_searched(&vault)?;
             change(store, &mut vault, set("more", "x"))?;
             // What is found is worth nothing less than the change, which is there.
-            let _ = store.write_search(&vault);
+            let _ = store.search_file(&vault).and_then(|file| store.write_search(&file));
             Ok(())
         },
         |sandbox, outcome, at| {
