@@ -121,7 +121,8 @@ pub async fn pairs_of_writes(session: &Session, name: &str, pairs: usize) -> (Ve
     (ours, theirs)
 }
 
-/// In turns, so that the machine is the same to all of them.
+/// In turns, and idle between any two of the others: the machine is slower after a process has come or gone, whatever is done
+/// then.
 const TURNS: usize = 10;
 
 /// `Status` while daemon-secrets computes a key, while it is stopped, and while it is dead.
@@ -136,11 +137,13 @@ pub async fn status_beside(session: &Session, daemons: &mut Daemons, amount: Amo
         stopped.append(&mut statuses(&client, calls).await);
         daemons.secrets.signal(Signal::CONT);
         session.wait_until_healthy().await;
+        idle.append(&mut statuses(&client, calls).await);
         daemons.secrets.kill9().await;
         client.wait_until_gone("org.opensesame.Secrets").await;
         dead.append(&mut statuses(&client, calls).await);
         daemons.secrets = session.secrets().await;
         session.wait_until_healthy().await;
+        idle.append(&mut statuses(&client, calls).await);
         session.unlock(&["personal"]).await;
     }
     let bus = session.kind.name();
