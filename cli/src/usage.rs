@@ -50,15 +50,13 @@ pub fn parse() -> Result<Parsed, Failure> {
 
 fn read(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Args, clap::Error> {
     let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
-    // Not dropped: to wipe and free it piece by piece takes longer than to read a command line with it.
-    let mut whole = ManuallyDrop::new(args::command());
-    let name = words.get(1).and_then(|word| word.to_str());
-    let alone = name.and_then(|name| args::command_alone(&whole, name)).map(ManuallyDrop::new);
-    // What is wrong, and help, is told of the whole.
+    // No definition is dropped: to wipe and free it piece by piece takes longer than to read a command line with it.
+    let alone = words.get(1).and_then(|word| args::command_alone(word.to_str()?)).map(ManuallyDrop::new);
     if let Some(Ok(args)) = alone.map(|mut alone| read_by(&mut alone, &words)) {
         return Ok(args);
     }
-    read_by(&mut whole, &words)
+    // What is wrong, and help, is told of the whole.
+    read_by(&mut ManuallyDrop::new(args::command()), &words)
 }
 
 fn read_by(definition: &mut clap::Command, words: &[OsString]) -> Result<Args, clap::Error> {
@@ -123,20 +121,33 @@ mod tests {
 
     #[test]
     fn a_command_alone_is_read_as_among_all() {
-        let whole = args::command();
-        for line in [
-            "sesame status --color never --format json",
-            "sesame secret get token -p work",
-            "sesame profile add work --passphrase-file f",
-            "sesame run --env A=b -- true --color always",
-            "sesame check -w 1:2",
-        ] {
-            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-            let mut alone = args::command_alone(&whole, words[1].to_str().unwrap()).unwrap();
-            let [alone, among_all] = [&mut alone, &mut whole.clone()].map(|by| read_by(by, &words).unwrap());
+        let lines = [
+            "init work --passphrase-file f",
+            "status --color never --format json --watch -p work",
+            "is unlocked -p work",
+            "wait locked --timeout 5m",
+            "events --format json",
+            "profile add work --passphrase-file f",
+            "unlock -p work --passphrase-fd 3",
+            "lock --all",
+            "toggle",
+            "passphrase --new-passphrase-file f",
+            "secret get token -p work",
+            "import --yes",
+            "run --env A=b -- true --color always",
+            "check -w 1:2",
+            "doctor --color always",
+            "completions fish",
+        ];
+        let commands: Vec<_> = args::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        assert_eq!(lines.map(|line| line.split(' ').next().unwrap()), *commands, "each has a line");
+        for line in lines {
+            let words: Vec<OsString> = ["sesame"].into_iter().chain(line.split(' ')).map(Into::into).collect();
+            let mut alone = args::command_alone(words[1].to_str().unwrap()).unwrap();
+            let [alone, among_all] = [&mut alone, &mut args::command()].map(|by| read_by(by, &words).unwrap());
             assert_eq!(format!("{alone:?}"), format!("{among_all:?}"));
         }
-        assert!(args::command_alone(&whole, "help").is_none(), "no command");
+        assert!(args::command_alone("help").is_none() && args::command_alone("--color").is_none(), "no commands");
     }
 
     #[test]
