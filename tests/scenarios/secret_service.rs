@@ -126,7 +126,7 @@ async fn a_session_is_its_clients_alone(session: Session) {
 }
 
 /// A client as libsecret is one, by its calls.
-pub struct Application(session_tests::client::Client);
+struct Application(session_tests::client::Client);
 
 impl Application {
     async fn call<B>(&self, path: &str, interface: &str, member: &str, body: &B) -> zbus::Result<zbus::Message>

@@ -36,6 +36,7 @@ const MAX_VAULTS: usize = 64;
 const MAX_IDENTITY_FILE: u64 = 64 * 1024;
 /// The largest JSON, and what age adds: a header, and 16 bytes to each 64 KiB.
 const MAX_ITEMS_FILE: u64 = MAX_JSON as u64 + 64 * 1024;
+
 /// The folder of the vaults. Methods take `&self` from any thread; that one vault is written by one thread at a time
 /// is the caller's duty.
 pub struct Store {

@@ -83,6 +83,11 @@ impl Actor {
         }
     }
 
+    /// Whether a passphrase attempt has the files of the vault.
+    pub(super) fn is_tried(&self, profile: &ProfileName) -> bool {
+        self.trying.as_ref().is_some_and(|trying| trying.profile == *profile)
+    }
+
     fn try_now(&mut self, Attempt { profile, wish, waiter, since }: Attempt) {
         let hold = self.holds.take(&profile);
         let searched = self.searched.is(&profile);

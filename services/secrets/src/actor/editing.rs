@@ -58,7 +58,7 @@ impl Actor {
 
     /// Hands what is first to be written of a vault to a worker, unless a passphrase attempt has the vault's files.
     pub(super) fn start_writing(&mut self, profile: &ProfileName) {
-        if self.trying.as_ref().is_some_and(|trying| trying.profile == *profile) {
+        if self.is_tried(profile) {
             return;
         }
         let Some(vault) = self.open.get(profile).cloned() else { return };

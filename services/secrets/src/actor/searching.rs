@@ -69,8 +69,7 @@ impl Actor {
     /// has the vault's files: a passphrase attempt, which writes it by itself.
     pub(super) fn let_go(&mut self, profile: &ProfileName, vault: Arc<OpenVault>) {
         let is_behind = self.unsearched.remove(profile) && self.state.must_exist(profile).is_ok();
-        let is_tried = self.trying.as_ref().is_some_and(|trying| trying.profile == *profile);
-        if !is_behind || is_tried || self.writings.contains_key(profile) {
+        if !is_behind || self.is_tried(profile) || self.writings.contains_key(profile) {
             return self.wipe(profile, vault);
         }
         self.writings.insert(profile.clone(), [Writing::Search { with_worker: true }].into());
