@@ -4,7 +4,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use dbus_interfaces::ProfileName;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use vault_store::OpenVault;
 
 use super::{Actor, Done, editing::Writing};
@@ -12,6 +12,9 @@ use crate::work::{self, Stored};
 
 /// How long after a search file the next one is written.
 const REST: Duration = Duration::from_secs(1);
+/// How long a lock waits for the search file when the keys are gone: who then searches finds what was stored, and a disk that
+/// does not take it holds up nobody.
+const MOMENT: Duration = Duration::from_millis(500);
 
 impl Actor {
     /// The search file is behind what `profile`'s vault holds.
@@ -51,9 +54,11 @@ impl Actor {
         let (store, tell) = (Arc::clone(&self.store), self.teller(profile));
         let making = work::make_search(Arc::clone(&store), vault);
         let (let_go, is_let_go) = oneshot::channel::<()>();
+        let (written, is_written) = oneshot::channel::<()>();
         self.hold_until(profile, async {
             let _ = is_let_go.await;
             gone.await;
+            let _ = timeout(MOMENT, is_written).await;
         });
         tokio::spawn(async move {
             let made = making.await;
@@ -61,6 +66,7 @@ impl Actor {
             if let Ok(Some(file)) = made {
                 let _ = work::write_search(store, file).await;
             }
+            drop(written);
             tell(Stored::Searched);
         });
     }
