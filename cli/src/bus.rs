@@ -5,10 +5,9 @@ use std::io;
 use dbus_interfaces::{Error as Refusal, places, profile, secrets};
 use futures_util::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
+use unix_socket::messages::dial_with;
 use zbus::{
-    Connection, DynamicType, Message, MessageStream, Type,
-    connection::Builder,
-    fdo,
+    Connection, DynamicType, Message, MessageStream, Type, fdo,
     message::{Flags, Type as Kind},
 };
 
@@ -65,11 +64,30 @@ impl Bus {
     /// # Errors
     /// [`Error::NoBus`], or [`Error::NoAnswer`] from a bus that is there.
     pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
+        Self::connect_with(None, deadline).await.map(|(bus, _)| bus)
+    }
+
+    /// Connects, and calls `member` of `service` in one go: who is called has the call when the bus has the handshake.
+    ///
+    /// # Errors
+    /// As [`Bus::connect`]; inside, as [`Bus::call`].
+    pub async fn connect_and_call<R: DeserializeOwned + Type>(
+        service: Service<'_>,
+        member: &str,
+        deadline: Deadline,
+    ) -> Result<(Self, Result<R, Error>), Error> {
+        let call = compose(service, member, &()).map_err(|cause| explain(service.who, cause))?;
+        let (bus, answers) = Self::connect_with(Some(&call), deadline).await?;
+        let answer = bus.answer(service.who, &call, answers, deadline).await;
+        Ok((bus, answer))
+    }
+
+    async fn connect_with(first: Option<&Message>, deadline: Deadline) -> Result<(Self, MessageStream), Error> {
         let address = places::session_bus();
         let mut cause = "the address is empty".into();
         for one in address.split(';').filter(|one| !one.is_empty()) {
-            match deadline.wait(THE_BUS, Builder::address(one).build()).await? {
-                Ok(connection) => return Ok(Self { connection, address }),
+            match deadline.wait(THE_BUS, asking(one, first)).await? {
+                Ok(answers) => return Ok((Self { connection: (&answers).into(), address }, answers)),
                 Err(refused) => cause = plainly(&refused),
             }
         }
@@ -92,31 +110,24 @@ impl Bus {
         body: &(impl Serialize + DynamicType),
         deadline: Deadline,
     ) -> Result<R, Error> {
-        let answer = async { self.answer(service, member, body).await?.body().deserialize() };
-        deadline.wait(service.who, answer).await?.map_err(|cause| self.explain(service.who, cause))
+        let call = compose(service, member, body).map_err(|cause| explain(service.who, cause))?;
+        let answers = MessageStream::from(&self.connection);
+        deadline
+            .wait(service.who, self.connection.send(&call))
+            .await?
+            .map_err(|cause| self.explain(service.who, cause))?;
+        self.answer(service.who, &call, answers, deadline).await
     }
 
-    async fn answer(
+    async fn answer<R: DeserializeOwned + Type>(
         &self,
-        service: Service<'_>,
-        member: &str,
-        body: &(impl Serialize + DynamicType),
-    ) -> zbus::Result<Message> {
-        let call = Message::method_call(service.path, member)
-            .destination(service.name)
-            .interface(service.interface)
-            .with_flags(Flags::NO_AUTO_START)
-            .build(body)?;
-        let serial = call.primary_header().serial_num();
-        let mut received = MessageStream::from(&self.connection);
-        self.connection.send(&call).await?;
-        while let Some(message) = received.next().await {
-            let message = message?;
-            if message.header().reply_serial() == Some(serial) {
-                return if message.message_type() == Kind::Error { Err(message.into()) } else { Ok(message) };
-            }
-        }
-        Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
+        who: &'static str,
+        call: &Message,
+        answers: MessageStream,
+        deadline: Deadline,
+    ) -> Result<R, Error> {
+        let answer = deadline.wait(who, answer_to(call, answers)).await?;
+        answer.and_then(|answer| answer.body().deserialize()).map_err(|cause| self.explain(who, cause))
     }
 
     fn explain(&self, who: &'static str, cause: zbus::Error) -> Error {
@@ -127,6 +138,40 @@ impl Bus {
             error => error,
         }
     }
+}
+
+/// A call that starts nobody.
+fn compose(service: Service<'_>, member: &str, body: &(impl Serialize + DynamicType)) -> zbus::Result<Message> {
+    Message::method_call(service.path, member)
+        .destination(service.name)
+        .interface(service.interface)
+        .with_flags(Flags::NO_AUTO_START)
+        .build(body)
+}
+
+/// Connected to the bus at `address`, with `first` sent, and what it answers.
+async fn asking(address: &str, first: Option<&Message>) -> zbus::Result<MessageStream> {
+    let (builder, unsent) = dial_with(address, first.cloned())?;
+    let answers = builder.build_message_stream().await?;
+    if let Some(call) = unsent {
+        Connection::from(&answers).send(&call).await?;
+    }
+    Ok(answers)
+}
+
+/// The answer to `call` among `answers`.
+///
+/// # Errors
+/// What was refused, or the end of the connection.
+pub async fn answer_to(call: &Message, mut answers: MessageStream) -> zbus::Result<Message> {
+    let serial = call.primary_header().serial_num();
+    while let Some(message) = answers.next().await {
+        let message = message?;
+        if message.header().reply_serial() == Some(serial) {
+            return if message.message_type() == Kind::Error { Err(message.into()) } else { Ok(message) };
+        }
+    }
+    Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
 }
 
 /// What the system said: the address is told beside it.

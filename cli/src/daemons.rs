@@ -64,12 +64,14 @@ pub async fn report(bus: &Bus, deadline: Deadline) -> Result<Report, Error> {
     bus.call(HUB, "Report", &(), deadline).await
 }
 
-/// As [`report`], made up from `Status` where the hub is too old to have it: health is then `unknown`.
+/// As [`report`], over a connection of its own, and made up from `Status` where the hub is too old to have it: health is
+/// then `unknown`.
 ///
 /// # Errors
-/// As [`Bus::call`].
-pub async fn report_or_status(bus: &Bus, deadline: Deadline) -> Result<Report, Error> {
-    match report(bus, deadline).await {
+/// As [`Bus::connect`] and [`Bus::call`].
+pub async fn report_or_status(deadline: Deadline) -> Result<Report, Error> {
+    let (bus, report) = Bus::connect_and_call(HUB, "Report", deadline).await?;
+    match report {
         Err(Error::Call { cause: zbus::Error::FDO(cause), .. }) if matches!(*cause, fdo::Error::UnknownMethod(_)) => {
             bus.call(HUB, "Status", &(), deadline).await.map(from_status)
         }

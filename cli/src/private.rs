@@ -1,15 +1,15 @@
 //! The private socket of daemon-secrets: the only way that passphrases and secrets take. Needs no bus.
 
-use std::{io, os::unix::net::UnixStream, path::Path};
+use std::io;
 
 use dbus_interfaces::{ProfileName, places, vault};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Serialize, de::DeserializeOwned};
-use zbus::{Connection, DynamicType, Type, connection::Builder};
+use unix_socket::{Socket, messages::over};
+use zbus::{Connection, DynamicType, Message, MessageStream, Type};
 
 use crate::{
-    bus::{SECRETS, explain},
+    bus::{SECRETS, answer_to, explain},
     deadline::Deadline,
     error::Error,
 };
@@ -24,15 +24,7 @@ impl Private {
     /// # Errors
     /// [`Error::NotRunning`] where nobody listens, or why nobody answered.
     pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
-        let path = places::private_socket()?;
-        let stream = stream_to(&path).map_err(|cause| match cause.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::NotRunning(SECRETS.who),
-            // The queue of a listener that accepts nobody is full.
-            io::ErrorKind::WouldBlock => deadline.missed(SECRETS.who),
-            _ => Error::File { name: path.display().to_string(), cause },
-        })?;
-        let connection = deadline.wait(SECRETS.who, Builder::unix_stream(stream).p2p().build()).await?;
-        connection.map(Self).map_err(lost)
+        connect_with(None, deadline).await.map(|answers| Self((&answers).into()))
     }
 
     /// Calls `member` of the vaults.
@@ -51,15 +43,19 @@ impl Private {
     }
 }
 
-/// A Unix socket is connected at once or not at all, so that there is nothing to wait for.
-fn stream_to(path: &Path) -> io::Result<UnixStream> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
-    Ok(UnixStream::from(socket))
+/// Connected, with `first` sent, and what is answered.
+async fn connect_with(first: Option<Message>, deadline: Deadline) -> Result<MessageStream, Error> {
+    let path = places::private_socket()?;
+    let socket = Socket::connect(&path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::NotRunning(SECRETS.who),
+        // The queue of a listener that accepts nobody is full.
+        io::ErrorKind::WouldBlock => deadline.missed(SECRETS.who),
+        _ => Error::File { name: path.display().to_string(), cause },
+    })?;
+    deadline.wait(SECRETS.who, over(socket, first).p2p().build_message_stream()).await?.map_err(lost)
 }
 
-/// One call over a connection of its own.
+/// One call over a connection of its own, sent together with the handshake.
 ///
 /// # Errors
 /// As [`Private::connect`] and [`Private::call`].
@@ -68,7 +64,10 @@ pub async fn call<R: DeserializeOwned + Type>(
     body: &(impl Serialize + DynamicType),
     deadline: Deadline,
 ) -> Result<R, Error> {
-    Private::connect(deadline).await?.call(member, body, deadline).await
+    let call = Message::method_call(vault::PATH, member).interface(vault::INTERFACE).build(body).map_err(lost)?;
+    let answers = connect_with(Some(call.clone()), deadline).await?;
+    let answer = deadline.wait(SECRETS.who, answer_to(&call, answers)).await?;
+    answer.and_then(|answer| answer.body().deserialize()).map_err(lost)
 }
 
 /// One call that takes a profile and its passphrase.

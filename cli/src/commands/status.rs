@@ -7,7 +7,6 @@ use rustix::process::getuid;
 
 use crate::{
     args::{Format, Status},
-    bus::Bus,
     clock, daemons,
     deadline::{CALL, Deadline},
     error::{During, Error, Failure},
@@ -52,8 +51,7 @@ async fn keyrings(args: &Status) -> Option<Vec<Keyring>> {
 
 async fn report(args: &Status) -> Result<Report, Error> {
     let deadline = Deadline::after(args.timeout.timeout.unwrap_or(CALL));
-    let bus = Bus::connect(deadline).await?;
-    let report = daemons::report_or_status(&bus, deadline).await?;
+    let report = daemons::report_or_status(deadline).await?;
     check_profiles(&report, args)?;
     Ok(report)
 }

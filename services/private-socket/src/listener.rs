@@ -160,7 +160,7 @@ struct Gate {
 impl Gate {
     /// The stream and its peer, where it is one of our own user.
     async fn accepted(&mut self, accepted: io::Result<UnixStream>) -> Option<(Socket, Peer)> {
-        match accepted.and_then(|stream| Ok((peer(&stream)?, Socket::new(stream)?))) {
+        match accepted.and_then(|stream| Ok((peer(&stream)?, Socket::new(stream.into_std()?)?))) {
             Ok((peer, stream)) if peer.uid == rustix::process::geteuid().as_raw() => Some((stream, peer)),
             Ok((peer, _)) => {
                 if let Some(held_back) = self.strangers.pass(Instant::now()) {

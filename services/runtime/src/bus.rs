@@ -5,13 +5,14 @@ use std::time::Duration;
 use dbus_interfaces::{events, places};
 use sd_notify::NotifyState;
 use tokio::time::{Instant, sleep, timeout};
+use unix_socket::messages::dial;
 use zbus::{
     Connection, Message, MessageStream,
     connection::Builder,
     fdo::{RequestNameFlags, RequestNameReply},
 };
 
-use crate::{Process, bus_socket::dial, daemon::Daemon};
+use crate::{Process, daemon::Daemon};
 
 /// The bus driver's name and interface.
 pub const DRIVER: &str = "org.freedesktop.DBus";
@@ -92,7 +93,7 @@ async fn try_connect(
 ) -> Result<Connection, BusError> {
     let address = places::session_bus();
     let connecting = async {
-        let builder = dial(&address).await?.serve_at(dbus_interfaces::daemon::PATH, Daemon::new(process.clone()));
+        let builder = dial(&address)?.serve_at(dbus_interfaces::daemon::PATH, Daemon::new(process.clone()));
         serve(builder).build().await
     };
     match timeout(DRIVER_DEADLINE, connecting).await {

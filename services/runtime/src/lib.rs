@@ -4,7 +4,6 @@
 pub mod admission;
 pub mod alarm;
 pub mod bus;
-pub mod bus_socket;
 pub mod clock;
 pub mod configuration;
 pub mod daemon;

@@ -1,7 +1,9 @@
 //! A connected Unix socket that is waited for where there may be something to read. That there is room to write is only
 //! waited for where there was none: tokio's own stream wakes its process each time that the peer has read something.
 //! Nothing is read ahead and nothing is kept; descriptors that were sent along are closed by the kernel, since `read` has
-//! no place for them.
+//! no place for them. As zbus's socket: [`messages`].
+
+pub mod messages;
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -9,11 +11,12 @@ use std::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
     },
+    path::Path,
 };
 
 use rustix::{
     io::Errno,
-    net::{RecvFlags, Shutdown, recv},
+    net::{AddressFamily, RecvFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, connect, recv, socket_with},
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -22,15 +25,25 @@ use tokio::io::{Interest, unix::AsyncFd};
 pub struct Socket(AsyncFd<UnixStream>);
 
 impl Socket {
-    /// Of a stream of tokio's, which is waited for no longer.
+    /// Of a stream that does not block.
     ///
     /// # Errors
     /// The runtime cannot wait for it.
     #[allow(unsafe_code, reason = "tokio waits for one interest alone nowhere else")]
-    pub fn new(stream: tokio::net::UnixStream) -> io::Result<Self> {
-        let stream = stream.into_std()?;
+    pub fn new(stream: UnixStream) -> io::Result<Self> {
         // SAFETY: the stream owns its descriptor, which stays open and the same for as long as this holds the stream.
         Ok(Self(unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE)? }))
+    }
+
+    /// Connected to who listens at `path`. A Unix socket is connected at once or not at all: there is nothing to wait for.
+    ///
+    /// # Errors
+    /// Nobody listens there; `WouldBlock` where the queue of a listener that accepts nobody is full.
+    pub fn connect(path: &Path) -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Self::new(socket.into())
     }
 
     /// Two that are connected to each other.
@@ -38,7 +51,10 @@ impl Socket {
     /// # Errors
     /// There is no descriptor left.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (one, other) = tokio::net::UnixStream::pair()?;
+        let (one, other) = UnixStream::pair()?;
+        for stream in [&one, &other] {
+            stream.set_nonblocking(true)?;
+        }
         Ok((Self::new(one)?, Self::new(other)?))
     }
 

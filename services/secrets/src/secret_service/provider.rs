@@ -4,13 +4,14 @@
 use std::{io, sync::Arc, time::Duration};
 
 use daemon_config::Config;
-use daemon_runtime::{bus, bus_socket::dial};
+use daemon_runtime::bus;
 use dbus_interfaces::{events, places};
 use futures_util::StreamExt;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
+use unix_socket::messages::dial;
 use zbus::{
     Connection, MatchRule, MessageStream,
     fdo::{RequestNameFlags, RequestNameReply},
@@ -77,7 +78,7 @@ impl Provider {
     /// Offers the service while the configuration wants it.
     async fn offer(&self, mut config: watch::Receiver<Config>) -> zbus::Result<()> {
         let address = places::session_bus();
-        let connection = dial(&address).await?.build().await?;
+        let connection = dial(&address)?.build().await?;
         let messages = calls(&connection);
         let configured = configured(&config.borrow());
         let desk = Desk::new(self.vaults.clone(), connection.clone(), self.says.clone(), configured);

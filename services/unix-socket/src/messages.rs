@@ -1,21 +1,23 @@
-//! The socket to the session bus, which outlives a message that zbus cannot read: dbus-broker passes on headers that
-//! dbus-daemon refuses, and over one of them zbus itself would end the connection, and the daemon with it.
+//! The socket as zbus's: to the session bus, and from a client to a daemon. It outlives a message that zbus cannot read:
+//! dbus-broker passes on headers that dbus-daemon refuses, and over one of them zbus itself would end the connection, and
+//! the program with it. A client's first call can go along with the handshake, whose answers it need not know.
 //!
 //! Takes no descriptors: no member of a daemon has any, and so no caller can fill its table.
 
 use std::{io, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
-use tokio::net::UnixStream;
 use tracing::debug;
 use zbus::{
     Address, Message,
     address::transport::{Transport, UnixSocket},
     connection::{
         Builder,
-        socket::{ReadHalf, Socket, Split, WriteHalf},
+        socket::{self, ReadHalf, Split, WriteHalf},
     },
     export::async_trait::async_trait,
 };
+
+use crate::Socket;
 
 /// The bytes that tell a message's length (D-Bus specification, "Message Format").
 const HEADER: usize = 16;
@@ -28,12 +30,26 @@ const READ_AHEAD: usize = 4096;
 ///
 /// # Errors
 /// It is no address, or nothing listens there.
-pub async fn dial(address: &str) -> zbus::Result<Builder<'static>> {
+pub fn dial(address: &str) -> zbus::Result<Builder<'static>> {
+    dial_with(address, None).map(|(builder, _)| builder)
+}
+
+/// As [`dial`]; `first` follows the handshake at once. It is given back where it is still to be sent: at the rare bus that
+/// is elsewhere than at a Unix socket.
+///
+/// # Errors
+/// As [`dial`].
+pub fn dial_with(address: &str, first: Option<Message>) -> zbus::Result<(Builder<'static>, Option<Message>)> {
     let parsed = Address::try_from(address)?;
-    let Some(path) = path(parsed.transport()) else { return Ok(Builder::address(parsed)) };
-    let connected = UnixStream::connect(path).await.and_then(unix_socket::Socket::new);
+    let Some(path) = path(parsed.transport()) else { return Ok((Builder::address(parsed), first)) };
+    let connected = Socket::connect(&path);
     let socket = connected.map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?;
-    Ok(Builder::socket(BusSocket(Arc::new(socket))))
+    Ok((over(socket, first), None))
+}
+
+/// Begins a connection as a client over `socket`; `first` follows the handshake at once.
+pub fn over(socket: Socket, first: Option<Message>) -> Builder<'static> {
+    Builder::socket(Messages { socket: Arc::new(socket), first })
 }
 
 /// Where to connect; nothing for the rare bus that is elsewhere than at a Unix socket.
@@ -50,16 +66,19 @@ fn path(transport: &Transport) -> Option<PathBuf> {
     }
 }
 
-/// Both halves share it.
-struct BusSocket(Arc<unix_socket::Socket>);
+/// Both halves share the socket.
+struct Messages {
+    socket: Arc<Socket>,
+    first: Option<Message>,
+}
 
-impl Socket for BusSocket {
+impl socket::Socket for Messages {
     type ReadHalf = Reader;
     type WriteHalf = Writer;
 
     fn split(self) -> Split<Reader, Writer> {
-        let writer = Writer(Arc::clone(&self.0));
-        Split::new(Reader(Bytes::new(self.0)), writer)
+        let writer = Writer { socket: Arc::clone(&self.socket), first: self.first };
+        Split::new(Reader(Bytes::new(self.socket)), writer)
     }
 }
 
@@ -101,7 +120,7 @@ impl ReadHalf for Reader {
 /// The bytes as they come, for zbus to make messages of.
 #[derive(Debug)]
 struct Bytes {
-    stream: Arc<unix_socket::Socket>,
+    stream: Arc<Socket>,
     /// Of `start..end` the bytes were read before they were asked for; the others are 0, since what passes here may
     /// be a secret (in a plain session of the Secret Service).
     ahead: Vec<u8>,
@@ -111,7 +130,7 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn new(stream: Arc<unix_socket::Socket>) -> Self {
+    fn new(stream: Arc<Socket>) -> Self {
         Self { stream, ahead: vec![0; READ_AHEAD], start: 0, end: 0, message: Passed::default() }
     }
 
@@ -187,22 +206,31 @@ impl Passed {
     }
 }
 
+/// Writes messages, and before them the handshake.
 #[derive(Debug)]
-struct Writer(Arc<unix_socket::Socket>);
+struct Writer {
+    socket: Arc<Socket>,
+    /// Until the handshake is written.
+    first: Option<Message>,
+}
 
 #[async_trait]
 impl WriteHalf for Writer {
     async fn send_message(&mut self, message: &Message) -> zbus::Result<()> {
-        Ok(self.0.write_all(message.data()).await?)
+        Ok(self.socket.write_all(message.data()).await?)
     }
 
-    async fn sendmsg(&mut self, buffer: &[u8], _: &[std::os::fd::BorrowedFd<'_>]) -> io::Result<usize> {
-        self.0.write_all(buffer).await?;
-        Ok(buffer.len())
+    /// For the handshake, which zbus writes as a whole, up to the `Hello` of a bus.
+    async fn sendmsg(&mut self, handshake: &[u8], _: &[std::os::fd::BorrowedFd<'_>]) -> io::Result<usize> {
+        match self.first.take() {
+            Some(first) => self.socket.write_all(&[handshake, first.data()].concat()).await?,
+            None => self.socket.write_all(handshake).await?,
+        }
+        Ok(handshake.len())
     }
 
     async fn close(&mut self) -> io::Result<()> {
-        self.0.end();
+        self.socket.end();
         Ok(())
     }
 }
@@ -220,13 +248,13 @@ mod tests {
         Message::signal("/a", "a.b", "C").build(body).unwrap().data().to_vec()
     }
 
-    trait Body: serde::Serialize + zbus::DynamicType {}
-    impl<T: serde::Serialize + zbus::DynamicType> Body for T {}
+    trait Body: zbus::export::serde::Serialize + zbus::DynamicType {}
+    impl<T: zbus::export::serde::Serialize + zbus::DynamicType> Body for T {}
 
     /// What comes out at the far end where `bytes` went in, until they end.
     async fn received(bytes: Vec<u8>) -> Vec<zbus::Result<Message>> {
-        let (ours, theirs) = unix_socket::Socket::pair().unwrap();
-        let mut reader = BusSocket(Arc::new(ours)).split().take().0;
+        let (ours, theirs) = Socket::pair().unwrap();
+        let mut reader = socket::Socket::split(Messages { socket: Arc::new(ours), first: None }).take().0;
         let writing = async move { theirs.write_all(&bytes).await.unwrap() };
         let reading = async {
             let mut all = Vec::new();
@@ -281,7 +309,7 @@ mod tests {
             let stream = stream.into_std().unwrap();
             Builder::unix_stream(stream).server(zbus::Guid::generate()).p2p().build().await.unwrap()
         };
-        let dialling = async { dial(&address).await.unwrap().p2p().build().await.unwrap() };
+        let dialling = async { dial(&address).unwrap().p2p().build().await.unwrap() };
         let (server, client) = tokio::join!(serving, dialling);
         let mut signals = MessageStream::from(&client);
         server.emit_signal(None::<&str>, "/a", "a.b", "C", &vec![7_u8; 100_000]).await.unwrap();
@@ -289,7 +317,7 @@ mod tests {
         assert_eq!(told.body().deserialize::<Vec<u8>>().unwrap(), [7; 100_000]);
         client.close().await.unwrap();
         tokio::time::timeout(Duration::from_secs(10), server.closed()).await.unwrap();
-        let nobody = dial("unix:path=/nowhere/at/all").await;
+        let nobody = dial("unix:path=/nowhere/at/all");
         assert!(matches!(nobody, Err(zbus::Error::Connection(..))));
     }
 
