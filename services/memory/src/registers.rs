@@ -9,10 +9,11 @@ pub fn wipe_registers() {
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "no safe code names a register")]
 fn wipe() {
-    use std::arch::{asm, is_x86_feature_detected};
+    use std::arch::asm;
+    let kept = kept();
     // SAFETY: registers only, which are declared as overwritten; each instruction is one that this processor has.
     unsafe {
-        if is_x86_feature_detected!("avx512f") {
+        if kept & ZMM == ZMM {
             asm!(
                 "vpxord zmm16, zmm16, zmm16", "vpxord zmm17, zmm17, zmm17", "vpxord zmm18, zmm18, zmm18",
                 "vpxord zmm19, zmm19, zmm19", "vpxord zmm20, zmm20, zmm20", "vpxord zmm21, zmm21, zmm21",
@@ -26,7 +27,7 @@ fn wipe() {
                 options(nomem, nostack, preserves_flags),
             );
         }
-        if is_x86_feature_detected!("avx") {
+        if kept & YMM == YMM {
             asm!(
                 "vzeroall",
                 out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _, out("xmm5") _,
@@ -49,6 +50,46 @@ fn wipe() {
     }
 }
 
+/// SSE and AVX, in XCR0.
+#[cfg(target_arch = "x86_64")]
+const YMM: u64 = 0b110;
+/// As [`YMM`], and all three states of AVX-512, which Linux enables only where the processor has its instructions.
+#[cfg(target_arch = "x86_64")]
+const ZMM: u64 = YMM | 0b1110_0000;
+
+/// Which registers the system keeps for us: XCR0 (Intel SDM, volume 1, sections 13.2 and 13.3). It costs one CPUID; the
+/// standard library's detection asks for everything, and in a virtual machine each CPUID is an exit to its host.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, reason = "XGETBV is an instruction of its own")]
+#[allow(unused_unsafe, reason = "CPUID is safe to newer compilers only")]
+fn kept() -> u64 {
+    use std::arch::x86_64::{__cpuid, _xgetbv};
+    const OSXSAVE: u32 = 1 << 27;
+
+    #[target_feature(enable = "xsave")]
+    fn xcr0() -> u64 {
+        // SAFETY: register 0 is there wherever XGETBV is.
+        unsafe { _xgetbv(0) }
+    }
+    // SAFETY: every processor of 64 bits has it.
+    let has_xsave = unsafe { __cpuid(1) }.ecx & OSXSAVE != 0;
+    // SAFETY: by OSXSAVE the processor has XSAVE, and the system has enabled XGETBV.
+    if has_xsave { unsafe { xcr0() } } else { 0 }
+}
+
 /// Elsewhere the next copy overwrites them.
 #[cfg(not(target_arch = "x86_64"))]
 fn wipe() {}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use std::arch::is_x86_feature_detected;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_the_standard_library_detects() {
+        assert_eq!(kept() & YMM == YMM, is_x86_feature_detected!("avx"));
+        assert_eq!(kept() & ZMM == ZMM, is_x86_feature_detected!("avx512f"));
+    }
+}
