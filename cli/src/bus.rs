@@ -5,7 +5,7 @@ use std::io;
 use dbus_interfaces::{Error as Refusal, places, profile, secrets};
 use futures_util::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
-use unix_socket::messages::dial_with;
+use unix_socket::messages::{self, dial};
 use zbus::{
     Connection, DynamicType, Message, MessageStream, Type, fdo,
     message::{Flags, Type as Kind},
@@ -59,39 +59,13 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Connects to the session bus, the first one of its address list that answers.
+    /// Connects to the session bus.
     ///
     /// # Errors
     /// [`Error::NoBus`], or [`Error::NoAnswer`] from a bus that is there.
     pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
-        Self::connect_with(None, deadline).await.map(|(bus, _)| bus)
-    }
-
-    /// Connects, and calls `member` of `service` in one go: who is called has the call when the bus has the handshake.
-    ///
-    /// # Errors
-    /// As [`Bus::connect`]; inside, as [`Bus::call`].
-    pub async fn connect_and_call<R: DeserializeOwned + Type>(
-        service: Service<'_>,
-        member: &str,
-        deadline: Deadline,
-    ) -> Result<(Self, Result<R, Error>), Error> {
-        let call = compose(service, member, &()).map_err(|cause| explain(service.who, cause))?;
-        let (bus, answers) = Self::connect_with(Some(&call), deadline).await?;
-        let answer = bus.answer(service.who, &call, answers, deadline).await;
-        Ok((bus, answer))
-    }
-
-    async fn connect_with(first: Option<&Message>, deadline: Deadline) -> Result<(Self, MessageStream), Error> {
-        let address = places::session_bus();
-        let mut cause = "the address is empty".into();
-        for one in address.split(';').filter(|one| !one.is_empty()) {
-            match deadline.wait(THE_BUS, asking(one, first)).await? {
-                Ok(answers) => return Ok((Self { connection: (&answers).into(), address }, answers)),
-                Err(refused) => cause = plainly(&refused),
-            }
-        }
-        Err(Error::NoBus { address, cause })
+        let (address, connection) = first(async |one| dial(one)?.build().await, deadline).await?;
+        Ok(Self { connection, address })
     }
 
     /// The connection itself, for who follows it.
@@ -110,34 +84,50 @@ impl Bus {
         body: &(impl Serialize + DynamicType),
         deadline: Deadline,
     ) -> Result<R, Error> {
-        let call = compose(service, member, body).map_err(|cause| explain(service.who, cause))?;
-        let answers = MessageStream::from(&self.connection);
-        deadline
-            .wait(service.who, self.connection.send(&call))
-            .await?
-            .map_err(|cause| self.explain(service.who, cause))?;
-        self.answer(service.who, &call, answers, deadline).await
+        let answer = async {
+            let call = compose(service, member, body)?;
+            let answers = MessageStream::from(&self.connection);
+            self.connection.send(&call).await?;
+            answer_to(&call, answers).await?.body().deserialize()
+        };
+        let answer = deadline.wait(service.who, answer).await?;
+        answer.map_err(|cause| explain_at(&self.address, service.who, cause))
     }
+}
 
-    async fn answer<R: DeserializeOwned + Type>(
-        &self,
-        who: &'static str,
-        call: &Message,
-        answers: MessageStream,
-        deadline: Deadline,
-    ) -> Result<R, Error> {
-        let answer = deadline.wait(who, answer_to(call, answers)).await?;
-        answer.and_then(|answer| answer.body().deserialize()).map_err(|cause| self.explain(who, cause))
-    }
+/// Asks `service` one question over a connection of its own: the call goes along with the handshake. Nothing else is done
+/// until it is answered, and no event loop is needed.
+///
+/// # Errors
+/// As [`Bus::connect`] and [`Bus::call`].
+pub async fn ask<R: DeserializeOwned + Type>(
+    service: Service<'_>,
+    member: &str,
+    deadline: Deadline,
+) -> Result<R, Error> {
+    let call = compose(service, member, &()).map_err(|cause| explain(service.who, cause))?;
+    let (address, answers) = first(async |one| asking(one, &call, deadline).await, deadline).await?;
+    let answer = deadline.wait_blocking(service.who, answer_to(&call, answers)).await?;
+    answer.and_then(|answer| answer.body().deserialize()).map_err(|cause| explain_at(&address, service.who, cause))
+}
 
-    fn explain(&self, who: &'static str, cause: zbus::Error) -> Error {
-        match explain(who, cause) {
-            Error::Call { cause: cause @ zbus::Error::InputOutput(_), .. } => {
-                Error::NoBus { address: self.address.clone(), cause: plainly(&cause) }
-            }
-            error => error,
+/// Whether [`ask`] can do without an event loop, as it can wherever the bus is at a Unix socket.
+pub fn is_at_unix_sockets() -> bool {
+    let is_at_one = |one: &str| one.starts_with("unix:path=") || one.starts_with("unix:abstract=");
+    places::session_bus().split(';').filter(|one| !one.is_empty()).all(is_at_one)
+}
+
+/// The first address of the session bus's list at which `connect` succeeds.
+async fn first<T>(connect: impl AsyncFn(&str) -> zbus::Result<T>, deadline: Deadline) -> Result<(String, T), Error> {
+    let address = places::session_bus();
+    let mut cause = "the address is empty".into();
+    for one in address.split(';').filter(|one| !one.is_empty()) {
+        match deadline.wait_blocking(THE_BUS, connect(one)).await? {
+            Ok(connected) => return Ok((address, connected)),
+            Err(refused) => cause = plainly(&refused),
         }
     }
+    Err(Error::NoBus { address, cause })
 }
 
 /// A call that starts nobody.
@@ -149,9 +139,9 @@ fn compose(service: Service<'_>, member: &str, body: &(impl Serialize + DynamicT
         .build(body)
 }
 
-/// Connected to the bus at `address`, with `first` sent, and what it answers.
-async fn asking(address: &str, first: Option<&Message>) -> zbus::Result<MessageStream> {
-    let (builder, unsent) = dial_with(address, first.cloned())?;
+/// Connected to the bus at `address`, with `call` sent, and what is answered.
+async fn asking(address: &str, call: &Message, deadline: Deadline) -> zbus::Result<MessageStream> {
+    let (builder, unsent) = messages::ask(address, call.clone(), deadline.at())?;
     let answers = builder.build_message_stream().await?;
     if let Some(call) = unsent {
         Connection::from(&answers).send(&call).await?;
@@ -179,6 +169,16 @@ fn plainly(error: &zbus::Error) -> String {
     match error {
         zbus::Error::Connection(cause, _) | zbus::Error::InputOutput(cause) => cause.to_string(),
         other => other.to_string(),
+    }
+}
+
+/// What a failed call to `who` on the bus at `address` means.
+fn explain_at(address: &str, who: &'static str, cause: zbus::Error) -> Error {
+    match explain(who, cause) {
+        Error::Call { cause: cause @ zbus::Error::InputOutput(_), .. } => {
+            Error::NoBus { address: address.to_owned(), cause: plainly(&cause) }
+        }
+        error => error,
     }
 }
 

@@ -8,7 +8,7 @@ use dbus_interfaces::{
 use zbus::fdo;
 
 use crate::{
-    bus::{Bus, DRIVER, HUB, SECRETS, Service},
+    bus::{Bus, DRIVER, HUB, SECRETS, Service, ask},
     deadline::{Deadline, START},
     error::Error,
 };
@@ -59,21 +59,19 @@ async fn start_one(bus: &Bus, daemon: Service<'_>, deadline: Deadline) -> Result
 /// One snapshot of everything, from the hub.
 ///
 /// # Errors
-/// As [`Bus::call`].
-pub async fn report(bus: &Bus, deadline: Deadline) -> Result<Report, Error> {
-    bus.call(HUB, "Report", &(), deadline).await
+/// As [`ask`].
+pub async fn report(deadline: Deadline) -> Result<Report, Error> {
+    ask(HUB, "Report", deadline).await
 }
 
-/// As [`report`], over a connection of its own, and made up from `Status` where the hub is too old to have it: health is
-/// then `unknown`.
+/// As [`report`], made up from `Status` where the hub is too old to have it: health is then `unknown`.
 ///
 /// # Errors
-/// As [`Bus::connect`] and [`Bus::call`].
+/// As [`ask`].
 pub async fn report_or_status(deadline: Deadline) -> Result<Report, Error> {
-    let (bus, report) = Bus::connect_and_call(HUB, "Report", deadline).await?;
-    match report {
+    match report(deadline).await {
         Err(Error::Call { cause: zbus::Error::FDO(cause), .. }) if matches!(*cause, fdo::Error::UnknownMethod(_)) => {
-            bus.call(HUB, "Status", &(), deadline).await.map(from_status)
+            ask(HUB, "Status", deadline).await.map(from_status)
         }
         answer => answer,
     }

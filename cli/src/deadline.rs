@@ -1,6 +1,6 @@
 //! The deadline that everything waited for has: connecting, the handshake and the call together.
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use tokio::time::Instant;
 
@@ -32,6 +32,26 @@ impl Deadline {
     /// [`Error::NoAnswer`] at the deadline.
     pub async fn wait<T>(self, who: &'static str, answer: impl Future<Output = T>) -> Result<T, Error> {
         tokio::time::timeout_at(self.at, answer).await.map_err(|_| self.missed(who))
+    }
+
+    /// As [`Deadline::wait`], for what may block until the deadline.
+    ///
+    /// # Errors
+    /// [`Error::NoAnswer`] at the deadline.
+    pub async fn wait_blocking<T>(
+        self,
+        who: &'static str,
+        answer: impl Future<Output = zbus::Result<T>>,
+    ) -> Result<zbus::Result<T>, Error> {
+        match self.wait(who, answer).await? {
+            Err(zbus::Error::InputOutput(cause)) if cause.kind() == ErrorKind::TimedOut => Err(self.missed(who)),
+            answered => Ok(answered),
+        }
+    }
+
+    /// The moment, for what blocks until then.
+    pub fn at(self) -> std::time::Instant {
+        self.at.into_std()
     }
 
     /// The error of missing this deadline.

@@ -1,12 +1,15 @@
 //! The private socket of daemon-secrets: the only way that passphrases and secrets take. Needs no bus.
 
-use std::io;
+use std::{io, path::Path};
 
 use dbus_interfaces::{ProfileName, places, vault};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Serialize, de::DeserializeOwned};
-use unix_socket::{Socket, messages::over};
-use zbus::{Connection, DynamicType, Message, MessageStream, Type};
+use unix_socket::{
+    BlockingSocket, Socket,
+    messages::{ask_over, over},
+};
+use zbus::{Connection, DynamicType, Message, Type};
 
 use crate::{
     bus::{SECRETS, answer_to, explain},
@@ -24,7 +27,8 @@ impl Private {
     /// # Errors
     /// [`Error::NotRunning`] where nobody listens, or why nobody answered.
     pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
-        connect_with(None, deadline).await.map(|answers| Self((&answers).into()))
+        let socket = reach(Socket::connect, deadline)?;
+        deadline.wait(SECRETS.who, over(socket).p2p().build()).await?.map(Self).map_err(lost)
     }
 
     /// Calls `member` of the vaults.
@@ -43,19 +47,19 @@ impl Private {
     }
 }
 
-/// Connected, with `first` sent, and what is answered.
-async fn connect_with(first: Option<Message>, deadline: Deadline) -> Result<MessageStream, Error> {
+/// The socket that `connect` connects.
+fn reach<S>(connect: impl FnOnce(&Path) -> io::Result<S>, deadline: Deadline) -> Result<S, Error> {
     let path = places::private_socket()?;
-    let socket = Socket::connect(&path).map_err(|cause| match cause.kind() {
+    connect(&path).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::NotRunning(SECRETS.who),
         // The queue of a listener that accepts nobody is full.
         io::ErrorKind::WouldBlock => deadline.missed(SECRETS.who),
         _ => Error::File { name: path.display().to_string(), cause },
-    })?;
-    deadline.wait(SECRETS.who, over(socket, first).p2p().build_message_stream()).await?.map_err(lost)
+    })
 }
 
-/// One call over a connection of its own, sent together with the handshake.
+/// One call over a connection of its own, sent together with the handshake. Nothing else is done until it is answered, and
+/// no event loop is needed.
 ///
 /// # Errors
 /// As [`Private::connect`] and [`Private::call`].
@@ -64,10 +68,13 @@ pub async fn call<R: DeserializeOwned + Type>(
     body: &(impl Serialize + DynamicType),
     deadline: Deadline,
 ) -> Result<R, Error> {
-    let call = Message::method_call(vault::PATH, member).interface(vault::INTERFACE).build(body).map_err(lost)?;
-    let answers = connect_with(Some(call.clone()), deadline).await?;
-    let answer = deadline.wait(SECRETS.who, answer_to(&call, answers)).await?;
-    answer.and_then(|answer| answer.body().deserialize()).map_err(lost)
+    let socket = reach(|path| BlockingSocket::connect(path, deadline.at()), deadline)?;
+    let answer = async {
+        let call = Message::method_call(vault::PATH, member).interface(vault::INTERFACE).build(body)?;
+        let answers = ask_over(socket, call.clone()).p2p().build_message_stream().await?;
+        answer_to(&call, answers).await?.body().deserialize()
+    };
+    deadline.wait_blocking(SECRETS.who, answer).await?.map_err(lost)
 }
 
 /// One call that takes a profile and its passphrase.

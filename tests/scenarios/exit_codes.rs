@@ -105,6 +105,7 @@ async fn five_where_a_daemon_hangs(session: Session) {
     daemons.secrets.signal(Signal::CONT);
     recorder.until_report("health to be ok again", |report| report.health == "ok").await;
     // What nobody waited for any more was done all the same.
+    recorder.until_report("the lock", |report| report.vaults["personal"].locked).await;
     session.sesame(&["is", "locked"]).await.stdout_of_success();
 }
 

@@ -2,7 +2,6 @@
 
 use crate::{
     args::{Check, LockedIs},
-    bus::Bus,
     clock, daemons,
     deadline::{CALL, Deadline},
     error::{During, Error, Failure},
@@ -23,8 +22,7 @@ pub(super) async fn run(args: &Check) -> Result<Code, Failure> {
         profiles: args.profiles.clone(),
     };
     let deadline = Deadline::after(args.timeout.timeout.unwrap_or(CALL));
-    let report = async { daemons::report(&Bus::connect(deadline).await?, deadline).await };
-    let (state, line) = match report.await {
+    let (state, line) = match daemons::report(deadline).await {
         Ok(report) => monitoring::check(&report, &limits, clock::now_usec()),
         Err(error) => {
             let state = match error {

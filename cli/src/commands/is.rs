@@ -4,7 +4,6 @@ use dbus_interfaces::ProfileName;
 
 use crate::{
     args::Is,
-    bus::Bus,
     condition::{Condition, Verdict},
     daemons,
     deadline::{CALL, Deadline},
@@ -19,8 +18,7 @@ pub(super) async fn run(args: &Is) -> Result<Code, Failure> {
 
 async fn answer(args: &Is, deadline: Deadline) -> Result<Code, Error> {
     let profiles = profiles(args.condition, &args.profiles)?;
-    let bus = Bus::connect(deadline).await?;
-    let report = daemons::report(&bus, deadline).await?;
+    let report = daemons::report(deadline).await?;
     match args.condition.verdict(&profiles, &report) {
         Verdict::Holds => Ok(Code::Success),
         Verdict::HoldsNot => Ok(Code::ConditionFalse),

@@ -23,7 +23,8 @@ use std::{
 };
 
 use crate::{
-    args::{Args, Command},
+    args::{Args, Command, Profile, Secret},
+    bus,
     error::{Error, Failure},
     exit::Code,
 };
@@ -36,15 +37,28 @@ pub fn run(args: Args) -> Result<Code, Failure> {
     if let Command::Completions(args) = &args.command {
         return completions::run(args);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time();
+    if !asks_once(&args.command) {
         // Room for the usual 1024 events would be wiped at the end.
-        .max_io_events_per_tick(16)
-        .build()
-        .map_err(|cause| Error::File { name: "the event loop".into(), cause }.during("cannot begin"))?;
+        runtime.enable_io().max_io_events_per_tick(16);
+    }
+    let runtime =
+        runtime.build().map_err(|cause| Error::File { name: "the event loop".into(), cause }.during("cannot begin"))?;
     let ended = runtime.block_on(dispatch(&args));
     runtime.shutdown_background();
     ended
+}
+
+/// Whether the command does nothing but to ask one question, and to wait for its answer: descriptors and signals are then
+/// nobody's to wait for, and what would be made for it is a tenth of a start.
+fn asks_once(command: &Command) -> bool {
+    match command {
+        Command::Secret(Secret::Get(_) | Secret::List(_) | Secret::Rm(_)) => true,
+        Command::Is(_) | Command::Check(_) | Command::Profile(Profile::List(_)) => bus::is_at_unix_sockets(),
+        Command::Status(status) => !status.watch && !status.all && bus::is_at_unix_sockets(),
+        _ => false,
+    }
 }
 
 /// In a box and behind a pointer, so that a command's code and stack are its own, and not in one piece with all others'.

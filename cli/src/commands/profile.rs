@@ -33,8 +33,7 @@ pub(super) async fn run(args: &Profile) -> Result<Code, Failure> {
 
 async fn list(timeout: Timeout) -> Result<(), Error> {
     let deadline = Deadline::after(timeout.timeout.unwrap_or(CALL));
-    let bus = Bus::connect(deadline).await?;
-    let report = daemons::report(&bus, deadline).await?;
+    let report = daemons::report(deadline).await?;
     if report.reconciled_usec == 0 {
         return Err(Error::NotReported);
     }

@@ -1,15 +1,16 @@
 //! A connected Unix socket that is waited for where there may be something to read. That there is room to write is only
 //! waited for where there was none: tokio's own stream wakes its process each time that the peer has read something.
 //! Nothing is read ahead and nothing is kept; descriptors that were sent along are closed by the kernel, since `read` has
-//! no place for them. As zbus's socket: [`messages`].
+//! no place for them. As zbus's socket: [`messages`]. For who has one question: [`BlockingSocket`].
 
+mod blocking;
 pub mod messages;
 
 use std::{
     io::{self, ErrorKind, Write},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::net::UnixStream,
+        unix::{ffi::OsStrExt, net::UnixStream},
     },
     path::Path,
 };
@@ -19,6 +20,21 @@ use rustix::{
     net::{AddressFamily, RecvFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, connect, recv, socket_with},
 };
 use tokio::io::{Interest, unix::AsyncFd};
+
+pub use blocking::BlockingSocket;
+
+/// Connected to who listens at `path`, or at the abstract name that follows a NUL (unix(7)); not blocking. A Unix socket is
+/// connected at once or not at all: there is nothing to wait for.
+fn connected(path: &Path) -> io::Result<UnixStream> {
+    let address = match path.as_os_str().as_bytes() {
+        [0, name @ ..] => SocketAddrUnix::new_abstract_name(name),
+        path => SocketAddrUnix::new(path),
+    }?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &address)?;
+    Ok(socket.into())
+}
 
 /// The socket. What waits for it is woken by its reader's runtime.
 #[derive(Debug)]
@@ -35,15 +51,12 @@ impl Socket {
         Ok(Self(unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE)? }))
     }
 
-    /// Connected to who listens at `path`. A Unix socket is connected at once or not at all: there is nothing to wait for.
+    /// Connected to who listens at `path`.
     ///
     /// # Errors
     /// Nobody listens there; `WouldBlock` where the queue of a listener that accepts nobody is full.
     pub fn connect(path: &Path) -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        connect(&socket, &SocketAddrUnix::new(path)?)?;
-        Self::new(socket.into())
+        connected(path).and_then(Self::new)
     }
 
     /// Two that are connected to each other.

@@ -1,10 +1,10 @@
 //! The socket as zbus's: to the session bus, and from a client to a daemon. It outlives a message that zbus cannot read:
 //! dbus-broker passes on headers that dbus-daemon refuses, and over one of them zbus itself would end the connection, and
-//! the program with it. A client's first call can go along with the handshake, whose answers it need not know.
+//! the program with it. A question goes along with the handshake, whose answers nobody need know to ask it.
 //!
 //! Takes no descriptors: no member of a daemon has any, and so no caller can fill its table.
 
-use std::{io, os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{fmt::Debug, io, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Instant};
 
 use tracing::debug;
 use zbus::{
@@ -17,7 +17,7 @@ use zbus::{
     export::async_trait::async_trait,
 };
 
-use crate::Socket;
+use crate::{BlockingSocket, Socket};
 
 /// The bytes that tell a message's length (D-Bus specification, "Message Format").
 const HEADER: usize = 16;
@@ -31,25 +31,33 @@ const READ_AHEAD: usize = 4096;
 /// # Errors
 /// It is no address, or nothing listens there.
 pub fn dial(address: &str) -> zbus::Result<Builder<'static>> {
-    dial_with(address, None).map(|(builder, _)| builder)
+    let parsed = Address::try_from(address)?;
+    let Some(path) = path(parsed.transport()) else { return Ok(Builder::address(parsed)) };
+    let connected = Socket::connect(&path);
+    Ok(over(connected.map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?))
 }
 
-/// As [`dial`]; `first` follows the handshake at once. It is given back where it is still to be sent: at the rare bus that
-/// is elsewhere than at a Unix socket.
+/// Begins a connection as a client over `socket`.
+pub fn over(socket: Socket) -> Builder<'static> {
+    Builder::socket(Messages { stream: Arc::new(socket), question: None })
+}
+
+/// Begins a connection to the bus at `address` that blocks, up to a moment. `question` follows the handshake at once; it is
+/// given back where it is still to be sent: at the rare bus that is elsewhere than at a Unix socket.
 ///
 /// # Errors
 /// As [`dial`].
-pub fn dial_with(address: &str, first: Option<Message>) -> zbus::Result<(Builder<'static>, Option<Message>)> {
+pub fn ask(address: &str, question: Message, until: Instant) -> zbus::Result<(Builder<'static>, Option<Message>)> {
     let parsed = Address::try_from(address)?;
-    let Some(path) = path(parsed.transport()) else { return Ok((Builder::address(parsed), first)) };
-    let connected = Socket::connect(&path);
+    let Some(path) = path(parsed.transport()) else { return Ok((Builder::address(parsed), Some(question))) };
+    let connected = BlockingSocket::connect(&path, until);
     let socket = connected.map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?;
-    Ok((over(socket, first), None))
+    Ok((ask_over(socket, question), None))
 }
 
-/// Begins a connection as a client over `socket`; `first` follows the handshake at once.
-pub fn over(socket: Socket, first: Option<Message>) -> Builder<'static> {
-    Builder::socket(Messages { socket: Arc::new(socket), first })
+/// Begins a connection as a client over `socket`; `question` follows the handshake at once.
+pub fn ask_over(socket: BlockingSocket, question: Message) -> Builder<'static> {
+    Builder::socket(Messages { stream: Arc::new(socket), question: Some(question) })
 }
 
 /// Where to connect; nothing for the rare bus that is elsewhere than at a Unix socket.
@@ -66,28 +74,63 @@ fn path(transport: &Transport) -> Option<PathBuf> {
     }
 }
 
-/// Both halves share the socket.
-struct Messages {
-    socket: Arc<Socket>,
-    first: Option<Message>,
+/// What both kinds of socket do.
+trait Stream: Debug + Send + Sync + 'static {
+    fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
+    fn write_all(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+    fn end(&self);
 }
 
-impl socket::Socket for Messages {
-    type ReadHalf = Reader;
-    type WriteHalf = Writer;
+impl Stream for Socket {
+    fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        self.read(buffer)
+    }
 
-    fn split(self) -> Split<Reader, Writer> {
-        let writer = Writer { socket: Arc::clone(&self.socket), first: self.first };
-        Split::new(Reader(Bytes::new(self.socket)), writer)
+    fn write_all(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send {
+        self.write_all(bytes)
+    }
+
+    fn end(&self) {
+        self.end();
+    }
+}
+
+impl Stream for BlockingSocket {
+    fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        self.read(buffer)
+    }
+
+    async fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn end(&self) {
+        self.end();
+    }
+}
+
+/// Both halves share the socket.
+struct Messages<S> {
+    stream: Arc<S>,
+    question: Option<Message>,
+}
+
+impl<S: Stream> socket::Socket for Messages<S> {
+    type ReadHalf = Reader<S>;
+    type WriteHalf = Writer<S>;
+
+    fn split(self) -> Split<Reader<S>, Writer<S>> {
+        let writer = Writer { stream: Arc::clone(&self.stream), question: self.question };
+        Split::new(Reader(Bytes::new(self.stream)), writer)
     }
 }
 
 /// Reads messages, and leaves out those that zbus refuses.
 #[derive(Debug)]
-struct Reader(Bytes);
+struct Reader<S>(Bytes<S>);
 
 #[async_trait]
-impl ReadHalf for Reader {
+impl<S: Stream> ReadHalf for Reader<S> {
     async fn receive_message(
         &mut self,
         seq: u64,
@@ -119,8 +162,8 @@ impl ReadHalf for Reader {
 
 /// The bytes as they come, for zbus to make messages of.
 #[derive(Debug)]
-struct Bytes {
-    stream: Arc<Socket>,
+struct Bytes<S> {
+    stream: Arc<S>,
     /// Of `start..end` the bytes were read before they were asked for; the others are 0, since what passes here may
     /// be a secret (in a plain session of the Secret Service).
     ahead: Vec<u8>,
@@ -129,8 +172,8 @@ struct Bytes {
     message: Passed,
 }
 
-impl Bytes {
-    fn new(stream: Arc<Socket>) -> Self {
+impl<S: Stream> Bytes<S> {
+    fn new(stream: Arc<S>) -> Self {
         Self { stream, ahead: vec![0; READ_AHEAD], start: 0, end: 0, message: Passed::default() }
     }
 
@@ -168,7 +211,7 @@ impl Bytes {
 }
 
 #[async_trait]
-impl ReadHalf for Bytes {
+impl<S: Stream> ReadHalf for Bytes<S> {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         let read = self.read(buffer).await?;
         self.message.pass(buffer.get(..read).unwrap_or_default());
@@ -208,29 +251,29 @@ impl Passed {
 
 /// Writes messages, and before them the handshake.
 #[derive(Debug)]
-struct Writer {
-    socket: Arc<Socket>,
+struct Writer<S> {
+    stream: Arc<S>,
     /// Until the handshake is written.
-    first: Option<Message>,
+    question: Option<Message>,
 }
 
 #[async_trait]
-impl WriteHalf for Writer {
+impl<S: Stream> WriteHalf for Writer<S> {
     async fn send_message(&mut self, message: &Message) -> zbus::Result<()> {
-        Ok(self.socket.write_all(message.data()).await?)
+        Ok(self.stream.write_all(message.data()).await?)
     }
 
     /// For the handshake, which zbus writes as a whole, up to the `Hello` of a bus.
     async fn sendmsg(&mut self, handshake: &[u8], _: &[std::os::fd::BorrowedFd<'_>]) -> io::Result<usize> {
-        match self.first.take() {
-            Some(first) => self.socket.write_all(&[handshake, first.data()].concat()).await?,
-            None => self.socket.write_all(handshake).await?,
+        match self.question.take() {
+            Some(question) => self.stream.write_all(&[handshake, question.data()].concat()).await?,
+            None => self.stream.write_all(handshake).await?,
         }
         Ok(handshake.len())
     }
 
     async fn close(&mut self) -> io::Result<()> {
-        self.socket.end();
+        self.stream.end();
         Ok(())
     }
 }
@@ -254,7 +297,7 @@ mod tests {
     /// What comes out at the far end where `bytes` went in, until they end.
     async fn received(bytes: Vec<u8>) -> Vec<zbus::Result<Message>> {
         let (ours, theirs) = Socket::pair().unwrap();
-        let mut reader = socket::Socket::split(Messages { socket: Arc::new(ours), first: None }).take().0;
+        let mut reader = socket::Socket::split(Messages { stream: Arc::new(ours), question: None }).take().0;
         let writing = async move { theirs.write_all(&bytes).await.unwrap() };
         let reading = async {
             let mut all = Vec::new();
@@ -296,6 +339,45 @@ mod tests {
         bytes[0] = b'x';
         let all = received(bytes).await;
         assert!(matches!(&all[..], [Err(error)] if !at_end(&all[0]) && !error.to_string().is_empty()), "{all:?}");
+    }
+
+    /// Listens, and plays the bus's part: what was said to it up to the end of the question, which it does not answer.
+    fn heard(listener: std::os::unix::net::UnixListener, question: &[u8]) -> std::thread::JoinHandle<Vec<u8>> {
+        let question = question.to_vec();
+        std::thread::spawn(move || {
+            let (mut stream, mut said) = (listener.accept().unwrap().0, Vec::new());
+            while !said.ends_with(&question) {
+                let mut some = [0; 4096];
+                let read = io::Read::read(&mut stream, &mut some).unwrap();
+                assert!(read > 0, "{said:?}");
+                said.extend_from_slice(&some[..read]);
+            }
+            said
+        })
+    }
+
+    #[tokio::test]
+    async fn a_question_goes_along_with_the_handshake_wherever_the_bus_is() {
+        use std::os::{linux::net::SocketAddrExt, unix::net};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bus");
+        let at_path = (net::UnixListener::bind(&path).unwrap(), format!("unix:path={}", path.display()));
+        let name = format!("unix-socket-{}", std::process::id());
+        let address = net::SocketAddr::from_abstract_name(&name).unwrap();
+        let at_name = (net::UnixListener::bind_addr(&address).unwrap(), format!("unix:abstract={name}"));
+        for (listener, address) in [at_path, at_name] {
+            let question = Message::method_call("/a", "Asked").build(&()).unwrap();
+            let hearing = heard(listener, question.data());
+            let until = Instant::now() + Duration::from_secs(10);
+            let (builder, unsent) = ask(&address, question, until).unwrap();
+            assert!(unsent.is_none());
+            assert!(builder.build().await.is_err(), "nobody answered");
+            let said = String::from_utf8_lossy(&hearing.join().unwrap()).into_owned();
+            let [auth, begin, hello, asked] = ["\0AUTH ", "BEGIN\r\n", "Hello", "Asked"].map(|word| said.find(word));
+            assert!(auth < begin && begin < hello && hello < asked && auth == Some(0), "{said:?}");
+        }
+        let tcp = ask("tcp:host=127.0.0.1,port=9", Message::method_call("/a", "B").build(&()).unwrap(), Instant::now());
+        assert!(tcp.unwrap().1.is_some(), "it is still to be sent");
     }
 
     #[tokio::test]
