@@ -44,8 +44,7 @@ impl<'a> Draft<'a> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!(".{name}.{mark}"));
         let written = files
-            .remove(&path)
-            .and_then(|()| files.create(&path, content))
+            .create(&path, content)
             .and_then(|file| if lasts { files.sync(&file).map(|()| file) } else { Ok(file) });
         match written {
             Ok(file) => Ok(Self { files, file, path, target: target.into(), installed: false, lasts }),

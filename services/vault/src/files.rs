@@ -56,7 +56,7 @@ pub trait Files: Send + Sync {
     /// What the system says.
     fn stamp(&self, file: &Path) -> io::Result<Stamp>;
 
-    /// Makes a new file (0600) with this content.
+    /// Makes a new file (0600) with this content, in place of what an interrupted run left under its name.
     ///
     /// # Errors
     /// What the system says; an unfinished file may be left.
@@ -125,7 +125,11 @@ impl Files for Disk {
     }
 
     fn create(&self, file: &Path, content: &[u8]) -> io::Result<File> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+        let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+        let mut file = match create() {
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => self.remove(file).and_then(|()| create())?,
+            created => created?,
+        };
         file.write_all(content)?;
         Ok(file)
     }

@@ -4,6 +4,7 @@
 mod bad_files;
 mod faults;
 mod killed;
+mod order;
 
 use std::os::unix::fs::PermissionsExt;
 
