@@ -316,7 +316,7 @@ async fn a_waiting_wait_uses_no_processor(session: Session) {
 }
 
 /// How often it gave up the processor.
-fn switches(pid: Pid) -> u64 {
+pub fn switches(pid: Pid) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_pid())).unwrap();
     let lines = status.lines().filter_map(|line| line.split_once("voluntary_ctxt_switches:"));
     lines.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum()

@@ -10,6 +10,7 @@ use session_tests::{
 use crate::{
     prompts::call,
     secret_service::{SERVICE, offered},
+    watched::switches,
 };
 
 pub fn add(suite: &mut Suite) {
@@ -17,6 +18,7 @@ pub fn add(suite: &mut Suite) {
         a_read_tells_who_read_what,
         what_was_not_read_is_not_told,
         an_application_that_reads_is_told_too,
+        the_hub_sleeps_while_secrets_are_read,
     );
 }
 
@@ -100,4 +102,20 @@ async fn an_application_that_reads_is_told_too(session: Session) {
     assert_eq!(value, b"a value");
     let told = format!("SecretRead personal db-url {} {}", std::process::id(), own_unit());
     assert_eq!(reads(&mut recorder, 1).await, [told]);
+}
+
+async fn the_hub_sleeps_while_secrets_are_read(session: Session) {
+    let daemons = session.daemons().await;
+    session.create(&["personal"]).await;
+    session.unlock(&["personal"]).await;
+    let (vault, mut recorder) = (session.vault().await, session.recorder().await);
+    vault.set_secret("personal", "db-url", b"a value").await.unwrap();
+    let before = switches(daemons.profile.pid());
+    for _ in 0..100 {
+        vault.get_secret("personal", "db-url").await.unwrap();
+    }
+    reads(&mut recorder, 100).await;
+    let woken = switches(daemons.profile.pid()) - before;
+    // A tick may fall in.
+    assert!(woken < 20, "woken {woken} times by 100 reads");
 }

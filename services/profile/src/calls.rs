@@ -140,15 +140,17 @@ impl Calls {
     }
 }
 
-/// Subscribes to every signal of daemon-secrets and to what systemd says of its unit, and to the coming and going of
-/// both.
+/// Subscribes to what daemon-secrets says of itself and its vaults, and to what systemd says of its unit, and to the coming
+/// and going of both. Not to what it says of each vault and of each secret that is read: that would wake the hub for nothing.
 pub fn subscriptions() -> zbus::Result<Vec<Message>> {
     let coming_and_going =
         |name| format!("type='signal',sender='{DRIVER}',interface='{DRIVER}',member='NameOwnerChanged',arg0='{name}'");
     let rules = [
         coming_and_going(secrets::NAME),
         coming_and_going(MANAGER),
-        format!("type='signal',sender='{}'", secrets::NAME),
+        format!("type='signal',sender='{}',interface='{PROPERTIES}'", secrets::NAME),
+        format!("type='signal',sender='{}',interface='{}'", secrets::NAME, daemon::INTERFACE),
+        format!("type='signal',sender='{}',interface='{}',member='SessionsChanged'", secrets::NAME, secrets::INTERFACE),
         format!(
             "type='signal',sender='{MANAGER}',interface='{PROPERTIES}',member='PropertiesChanged',path='{}'",
             unit_path(DaemonName::Secrets)
