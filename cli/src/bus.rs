@@ -103,9 +103,10 @@ impl Bus {
 pub async fn ask<R: DeserializeOwned + Type>(
     service: Service<'_>,
     member: &str,
+    body: &(impl Serialize + DynamicType),
     deadline: Deadline,
 ) -> Result<R, Error> {
-    let call = compose(service, member, &()).map_err(|cause| explain(service.who, cause))?;
+    let call = compose(service, member, body).map_err(|cause| explain(service.who, cause))?;
     let (address, answers) = first(async |one| asking(one, &call, deadline).await, deadline).await?;
     let answer = deadline.wait_blocking(service.who, answer_to(&call, answers)).await?;
     answer.and_then(|answer| answer.body().deserialize()).map_err(|cause| explain_at(&address, service.who, cause))

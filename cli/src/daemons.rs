@@ -61,7 +61,7 @@ async fn start_one(bus: &Bus, daemon: Service<'_>, deadline: Deadline) -> Result
 /// # Errors
 /// As [`ask`].
 pub async fn report(deadline: Deadline) -> Result<Report, Error> {
-    ask(HUB, "Report", deadline).await
+    ask(HUB, "Report", &(), deadline).await
 }
 
 /// As [`report`], made up from `Status` where the hub is too old to have it: health is then `unknown`.
@@ -71,7 +71,7 @@ pub async fn report(deadline: Deadline) -> Result<Report, Error> {
 pub async fn report_or_status(deadline: Deadline) -> Result<Report, Error> {
     match report(deadline).await {
         Err(Error::Call { cause: zbus::Error::FDO(cause), .. }) if matches!(*cause, fdo::Error::UnknownMethod(_)) => {
-            ask(HUB, "Status", deadline).await.map(from_status)
+            ask(HUB, "Status", &(), deadline).await.map(from_status)
         }
         answer => answer,
     }

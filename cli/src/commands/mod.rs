@@ -55,7 +55,9 @@ pub fn run(args: Args) -> Result<Code, Failure> {
 fn asks_once(command: &Command) -> bool {
     match command {
         Command::Secret(Secret::Get(_) | Secret::List(_) | Secret::Rm(_)) => true,
-        Command::Is(_) | Command::Check(_) | Command::Profile(Profile::List(_)) => bus::is_at_unix_sockets(),
+        Command::Secret(Secret::Set(_)) => !secret::asks_for_value(),
+        Command::Profile(Profile::Add(_) | Profile::Remove(_)) => false,
+        Command::Is(_) | Command::Check(_) | Command::Profile(_) => bus::is_at_unix_sockets(),
         Command::Status(status) => !status.watch && !status.all && bus::is_at_unix_sockets(),
         _ => false,
     }

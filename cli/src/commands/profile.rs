@@ -4,7 +4,7 @@ use dbus_interfaces::profile::Status;
 
 use crate::{
     args::{NamedProfile, NewProfile, Profile, RemovedProfile, Timeout},
-    bus::{Bus, HUB},
+    bus::{HUB, ask},
     daemons,
     deadline::{CALL, Deadline, KEY},
     error::{During, Error, Failure},
@@ -77,6 +77,5 @@ async fn delete(args: &RemovedProfile) -> Result<(), Error> {
 
 async fn tell_hub(args: &NamedProfile, member: &str) -> Result<(), Error> {
     let deadline = Deadline::after(args.timeout.timeout.unwrap_or(CALL));
-    let bus = Bus::connect(deadline).await?;
-    bus.call(HUB, member, &args.name.as_str(), deadline).await
+    ask(HUB, member, &args.name.as_str(), deadline).await
 }

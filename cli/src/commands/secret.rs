@@ -61,8 +61,13 @@ async fn get(profile: &ProfileName, args: &NamedSecret) -> Result<(), Error> {
     output::write(SecretSlice::from(value).expose_secret())
 }
 
+/// Whether `set` asks on the terminal.
+pub(super) fn asks_for_value() -> bool {
+    isatty(stdin())
+}
+
 async fn set(profile: &ProfileName, args: &SecretSet) -> Result<(), Error> {
-    let value = if isatty(stdin()) {
+    let value = if asks_for_value() {
         // Before the user types in vain: is there a daemon, a profile, an open vault?
         private::call::<Vec<String>>("ListSecrets", &profile.as_str(), deadline(args.timeout)).await?;
         terminal::ask(&format!("Value of {}: ", args.name)).await?
