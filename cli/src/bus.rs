@@ -64,7 +64,11 @@ impl Bus {
     /// # Errors
     /// [`Error::NoBus`], or [`Error::NoAnswer`] from a bus that is there.
     pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
-        let (address, connection) = first(async |one| dial(one)?.build().await, deadline).await?;
+        let connect = async |one: &str| {
+            let connection = dial(one).await?.build().await?;
+            messages::check(&connection, one).map(|()| connection)
+        };
+        let (address, connection) = first(connect, deadline).await?;
         Ok(Self { connection, address })
     }
 
@@ -107,15 +111,14 @@ pub async fn ask<R: DeserializeOwned + Type>(
     deadline: Deadline,
 ) -> Result<R, Error> {
     let call = compose(service, member, body).map_err(|cause| explain(service.who, cause))?;
-    let (address, answers) = first(async |one| asking(one, &call, deadline).await, deadline).await?;
+    let (address, answers) = first(async |one| messages::ask(one, &call, deadline.at()).await, deadline).await?;
     let answer = deadline.wait_blocking(service.who, answer_to(&call, answers)).await?;
     answer.and_then(|answer| answer.body().deserialize()).map_err(|cause| explain_at(&address, service.who, cause))
 }
 
-/// Whether [`ask`] can do without an event loop, as it can wherever the bus is at a Unix socket.
+/// Whether [`ask`] needs no event loop.
 pub fn is_at_unix_sockets() -> bool {
-    let is_at_one = |one: &str| one.starts_with("unix:path=") || one.starts_with("unix:abstract=");
-    places::session_bus().split(';').filter(|one| !one.is_empty()).all(is_at_one)
+    messages::is_at_unix_sockets(&places::session_bus())
 }
 
 /// The first address of the session bus's list at which `connect` succeeds.
@@ -138,16 +141,6 @@ fn compose(service: Service<'_>, member: &str, body: &(impl Serialize + DynamicT
         .interface(service.interface)
         .with_flags(Flags::NO_AUTO_START)
         .build(body)
-}
-
-/// Connected to the bus at `address`, with `call` sent, and what is answered.
-async fn asking(address: &str, call: &Message, deadline: Deadline) -> zbus::Result<MessageStream> {
-    let (builder, unsent) = messages::ask(address, call.clone(), deadline.at())?;
-    let answers = builder.build_message_stream().await?;
-    if let Some(call) = unsent {
-        Connection::from(&answers).send(&call).await?;
-    }
-    Ok(answers)
 }
 
 /// The answer to `call` among `answers`.

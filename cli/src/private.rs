@@ -53,7 +53,7 @@ fn reach<S>(connect: impl FnOnce(&Path) -> io::Result<S>, deadline: Deadline) ->
     connect(&path).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::NotRunning(SECRETS.who),
         // The queue of a listener that accepts nobody is full.
-        io::ErrorKind::WouldBlock => deadline.missed(SECRETS.who),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => deadline.missed(SECRETS.who),
         _ => Error::File { name: path.display().to_string(), cause },
     })
 }

@@ -69,7 +69,15 @@ async fn four_without_a_bus(session: Session) {
         let failure = sesame::run(&home, None, &all, b"").await.stderr_of(4);
         assert!(failure.contains(&*home.runtime().join("bus").to_string_lossy()), "{words:?}: {failure}");
     }
-    drop(session);
+    // Another bus than the one whose id the address has.
+    let (place, _) = session.bus.address().split_once(",guid=").unwrap_or((session.bus.address(), ""));
+    let other = format!("{place},guid={}", "0".repeat(32));
+    for words in [&["status"][..], &["lock"]] {
+        let all: Vec<_> =
+            std::iter::once(program("sesame").into_os_string()).chain(words.iter().map(Into::into)).collect();
+        let failure = sesame::run(&home, Some(&other), &all, b"").await.stderr_of(4);
+        assert!(failure.contains("another bus"), "{words:?}: {failure}");
+    }
 }
 
 async fn five_where_a_daemon_hangs(session: Session) {
@@ -94,6 +102,10 @@ async fn five_where_a_daemon_hangs(session: Session) {
     ] {
         session.sesame(words).await.stderr_of(5);
     }
+    // More than a socket holds.
+    let stored = session.sesame_fed(&["secret", "set", "x", "--timeout", "2"], &[b'x'; 1 << 20]).await;
+    assert!((2..4).contains(&stored.took.as_secs()), "{stored:?}");
+    stored.stderr_of(5);
     let failure = session.sesame(&["lock", "--timeout", "0.3"]).await.stderr_of(5);
     assert!(failure.contains(&format!("{}", daemons.secrets.pid().as_raw_pid())), "the command that kills: {failure}");
     // The hub says what it knows, and that it is old.

@@ -26,6 +26,7 @@ pub fn add(suite: &mut Suite) {
     );
     scenarios!(suite.on_each_bus(&[Need::Program("gnome-keyring-daemon")]);
         gnome_keyring_is_told_running_locked_and_stopped,
+        a_hub_that_hangs_hides_no_keyring,
     );
     scenarios!(suite.on_each_bus(&[Need::Program("oo7-daemon")]);
         oo7_daemon_is_told_running_and_stopped,
@@ -124,6 +125,16 @@ async fn gnome_keyring_is_told_running_locked_and_stopped(session: Session) {
     let plain = session.sesame(&["status"]).await;
     assert!(plain.stdout.is_empty(), "{plain:?}");
     process.signal(Signal::CONT);
+}
+
+async fn a_hub_that_hangs_hides_no_keyring(session: Session) {
+    let _keyring = gnome_keyring(&session).await;
+    let hub = session.profile().await;
+    hub.signal(Signal::STOP);
+    let ended = session.sesame(&["status", "--all", "--timeout", "0.5"]).await;
+    hub.signal(Signal::CONT);
+    assert!(ended.stdout.contains("  org.freedesktop.secrets  unlocked (gnome-keyring-d, "), "{ended:?}");
+    assert_eq!(ended.code, 5, "{ended:?}");
 }
 
 async fn oo7_daemon_is_told_running_and_stopped(session: Session) {

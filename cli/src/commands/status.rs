@@ -30,7 +30,8 @@ pub(super) async fn run(args: &Status, color: When) -> Result<Code, Failure> {
     if args.watch {
         return Box::pin(watch::run(args, paint)).await;
     }
-    let (report, keyrings) = tokio::join!(report(args), keyrings(args));
+    // Not side by side: while the hub is asked, nothing else is heard.
+    let (keyrings, report) = (keyrings(args).await, report(args).await);
     let keyrings = keyrings.as_deref();
     let (shown, ended) = match report.during(WHAT) {
         Ok(report) => (show(&report, keyrings, args, paint), Ok(Code::Success)),

@@ -93,7 +93,7 @@ async fn try_connect(
 ) -> Result<Connection, BusError> {
     let address = places::session_bus();
     let connecting = async {
-        let builder = dial(&address)?.serve_at(dbus_interfaces::daemon::PATH, Daemon::new(process.clone()));
+        let builder = dial(&address).await?.serve_at(dbus_interfaces::daemon::PATH, Daemon::new(process.clone()));
         serve(builder).build().await
     };
     match timeout(DRIVER_DEADLINE, connecting).await {

@@ -111,7 +111,7 @@ impl Heartbeat {
 
     async fn try_fresh_connection(&self, deadline: Duration) -> FreshConnection {
         let address = places::session_bus();
-        match timeout(deadline, async { dial(&address)?.build().await }).await {
+        match timeout(deadline, async { dial(&address).await?.build().await }).await {
             // The bus may have come back while its Hello was waited for.
             Ok(Ok(_)) if self.read_own_id(deadline).await => FreshConnection::ReadAnswers,
             Ok(Ok(_)) => FreshConnection::ReadSilent,

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::net::{SocketFlags, connect, sockopt};
 use tokio::task::yield_now;
+
+use crate::{fresh, place};
 
 /// The socket. Whatever is not done at its moment fails with `TimedOut`.
 #[derive(Debug)]
@@ -18,24 +21,27 @@ pub struct BlockingSocket {
 }
 
 impl BlockingSocket {
-    /// Connected to who listens at `path`.
+    /// Connected to who listens at `path`; while the queue there is full, it is waited for.
     ///
     /// # Errors
-    /// As [`crate::Socket::connect`].
+    /// Nobody listens there, and `TimedOut`.
     pub fn connect(path: &Path, until: Instant) -> io::Result<Self> {
-        let stream = crate::connected(path)?;
-        stream.set_nonblocking(false)?;
-        Ok(Self { stream, until })
+        let socket = fresh(SocketFlags::empty())?;
+        // A connection is waited for as room to write is (unix(7), socket(7)).
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(left(until)?))?;
+        connect(&socket, &place(path)?).map_err(|error| in_time(error.into()))?;
+        Ok(Self { stream: socket.into(), until })
     }
 
-    /// Reads what there is, at least a byte. Before it blocks, everything else that the thread has to do is done.
+    /// Reads what there is, at least a byte. Before it blocks, tasks that are ready go on; what waits for a descriptor or a
+    /// time waits for this too.
     ///
     /// # Errors
     /// `UnexpectedEof` at the end, `TimedOut`, and what the system says.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         yield_now().await;
         loop {
-            self.stream.set_read_timeout(Some(self.left()?))?;
+            self.stream.set_read_timeout(Some(left(self.until)?))?;
             match (&self.stream).read(buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -48,9 +54,16 @@ impl BlockingSocket {
     ///
     /// # Errors
     /// `TimedOut`, and what the system says; the bytes may then have been written in part.
-    pub fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        (&self.stream).write_all(bytes).map_err(in_time)
+    pub fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            // Each time anew: what is written in part at a timeout is no error.
+            self.stream.set_write_timeout(Some(left(self.until)?))?;
+            match (&self.stream).write(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                written => bytes = bytes.get(written.map_err(in_time)?..).unwrap_or_default(),
+            }
+        }
+        Ok(())
     }
 
     /// Ends both directions.
@@ -58,11 +71,11 @@ impl BlockingSocket {
         // It fails only where the peer has ended it already.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
+}
 
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
-    }
+fn left(until: Instant) -> io::Result<Duration> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 /// A blocking socket says at its timeout that it would block.
@@ -93,8 +106,32 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_that_reads_nothing_is_waited_for_up_to_the_moment() {
-        let (ours, _theirs) = connected(Duration::from_millis(20));
+        let (limit, begun) = (Duration::from_secs(1), Instant::now());
+        let (ours, _theirs) = connected(limit);
         assert_eq!(ours.write_all(&vec![0; 10 << 20]).unwrap_err().kind(), ErrorKind::TimedOut);
+        let took = begun.elapsed();
+        assert!(took >= limit && took < limit * 2, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_waited_for_up_to_the_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let soon = || Instant::now() + Duration::from_millis(20);
+        let mut waiting = Vec::new();
+        let refused = loop {
+            match BlockingSocket::connect(&path, soon()) {
+                Ok(connected) => waiting.push(connected),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), ErrorKind::TimedOut);
+        let later = Instant::now() + Duration::from_secs(10);
+        let connecting = std::thread::spawn(move || BlockingSocket::connect(&path, later));
+        drop(listener.accept().unwrap());
+        connecting.join().unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ pub mod messages;
 use std::{
     io::{self, ErrorKind, Write},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt, net::UnixStream},
     },
     path::Path,
@@ -23,17 +23,16 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 pub use blocking::BlockingSocket;
 
-/// Connected to who listens at `path`, or at the abstract name that follows a NUL (unix(7)); not blocking. A Unix socket is
-/// connected at once or not at all: there is nothing to wait for.
-fn connected(path: &Path) -> io::Result<UnixStream> {
-    let address = match path.as_os_str().as_bytes() {
+fn fresh(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
+    socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | flags, None)
+}
+
+/// Where `path` is, or the abstract name that follows a NUL (unix(7)).
+fn place(path: &Path) -> rustix::io::Result<SocketAddrUnix> {
+    match path.as_os_str().as_bytes() {
         [0, name @ ..] => SocketAddrUnix::new_abstract_name(name),
         path => SocketAddrUnix::new(path),
-    }?;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    connect(&socket, &address)?;
-    Ok(socket.into())
+    }
 }
 
 /// The socket. What waits for it is woken by its reader's runtime.
@@ -51,12 +50,14 @@ impl Socket {
         Ok(Self(unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE)? }))
     }
 
-    /// Connected to who listens at `path`.
+    /// Connected to who listens at `path`, at once or not at all.
     ///
     /// # Errors
     /// Nobody listens there; `WouldBlock` where the queue of a listener that accepts nobody is full.
     pub fn connect(path: &Path) -> io::Result<Self> {
-        connected(path).and_then(Self::new)
+        let socket = fresh(SocketFlags::NONBLOCK)?;
+        connect(&socket, &place(path)?)?;
+        Self::new(socket.into())
     }
 
     /// Two that are connected to each other.

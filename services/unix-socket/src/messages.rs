@@ -4,11 +4,19 @@
 //!
 //! Takes no descriptors: no member of a daemon has any, and so no caller can fill its table.
 
-use std::{fmt::Debug, io, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    fmt::Debug,
+    io,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use tokio::time::sleep;
 use tracing::debug;
 use zbus::{
-    Address, Message,
+    Address, Connection, Guid, Message, MessageStream,
     address::transport::{Transport, UnixSocket},
     connection::{
         Builder,
@@ -23,18 +31,32 @@ use crate::{BlockingSocket, Socket};
 const HEADER: usize = 16;
 /// The longest message (D-Bus specification, "Message Format").
 const MAX_MESSAGE: usize = 128 * 1024 * 1024;
+/// Between two tries to get into a full queue.
+const FULL: Duration = Duration::from_millis(20);
 /// Read ahead at most: nearly every message is shorter.
 const READ_AHEAD: usize = 4096;
 
-/// Begins a connection to the bus at `address`.
+/// Begins a connection to the bus at `address`; while the queue there is full, it is waited for.
 ///
 /// # Errors
 /// It is no address, or nothing listens there.
-pub fn dial(address: &str) -> zbus::Result<Builder<'static>> {
+pub async fn dial(address: &str) -> zbus::Result<Builder<'static>> {
     let parsed = Address::try_from(address)?;
     let Some(path) = path(parsed.transport()) else { return Ok(Builder::address(parsed)) };
-    let connected = Socket::connect(&path);
-    Ok(over(connected.map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?))
+    loop {
+        match Socket::connect(&path) {
+            // There is no event to await.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL).await,
+            connected => return Ok(over(connected.map_err(|error| unconnected(error, parsed))?)),
+        }
+    }
+}
+
+fn unconnected(error: io::Error, address: Address) -> zbus::Error {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return error.into();
+    }
+    zbus::Error::Connection(error.into(), address.into())
 }
 
 /// Begins a connection as a client over `socket`.
@@ -42,17 +64,45 @@ pub fn over(socket: Socket) -> Builder<'static> {
     Builder::socket(Messages { stream: Arc::new(socket), question: None })
 }
 
-/// Begins a connection to the bus at `address` that blocks, up to a moment. `question` follows the handshake at once; it is
-/// given back where it is still to be sent: at the rare bus that is elsewhere than at a Unix socket.
+/// Asks `question` of the bus at `address`, right behind the handshake: what is answered comes out. Blocks up to a moment,
+/// but for the rare bus that is not at a Unix socket.
 ///
 /// # Errors
-/// As [`dial`].
-pub fn ask(address: &str, question: Message, until: Instant) -> zbus::Result<(Builder<'static>, Option<Message>)> {
+/// As [`dial`] and [`check`], and `TimedOut` at the moment.
+pub async fn ask(address: &str, question: &Message, until: Instant) -> zbus::Result<MessageStream> {
     let parsed = Address::try_from(address)?;
-    let Some(path) = path(parsed.transport()) else { return Ok((Builder::address(parsed), Some(question))) };
-    let connected = BlockingSocket::connect(&path, until);
-    let socket = connected.map_err(|error| zbus::Error::Connection(error.into(), parsed.into()))?;
-    Ok((ask_over(socket, question), None))
+    let Some(path) = path(parsed.transport()) else {
+        let answers = Builder::address(parsed).build_message_stream().await?;
+        Connection::from(&answers).send(question).await?;
+        return Ok(answers);
+    };
+    let expected = parsed.guid().map(Guid::to_owned);
+    let socket = BlockingSocket::connect(&path, until).map_err(|error| unconnected(error, parsed))?;
+    let answers = ask_over(socket, question.clone()).build_message_stream().await?;
+    must_be(&Connection::from(&answers), expected.as_ref())?;
+    Ok(answers)
+}
+
+/// Whether [`ask`] needs no event loop for any address of this list.
+pub fn is_at_unix_sockets(addresses: &str) -> bool {
+    // Of what begins so, the transport is a path or a name, or the address is none.
+    let is_at_one = |one: &str| one.starts_with("unix:path=") || one.starts_with("unix:abstract=");
+    addresses.split(';').filter(|one| !one.is_empty()).all(is_at_one)
+}
+
+/// That the bus is the one whose id the address has, if it has one (D-Bus specification, "Server Addresses").
+///
+/// # Errors
+/// It is another one.
+pub fn check(bus: &Connection, address: &str) -> zbus::Result<()> {
+    must_be(bus, Address::try_from(address)?.guid())
+}
+
+fn must_be(bus: &Connection, expected: Option<&Guid<'_>>) -> zbus::Result<()> {
+    if expected.is_some_and(|expected| expected.as_str() != bus.server_guid().as_str()) {
+        return Err(zbus::Error::Handshake("another bus than the address's listens there".into()));
+    }
+    Ok(())
 }
 
 /// Begins a connection as a client over `socket`; `question` follows the handshake at once.
@@ -280,10 +330,7 @@ impl<S: Stream> WriteHalf for Writer<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
-    use zbus::MessageStream;
 
     use super::*;
 
@@ -369,15 +416,21 @@ mod tests {
             let question = Message::method_call("/a", "Asked").build(&()).unwrap();
             let hearing = heard(listener, question.data());
             let until = Instant::now() + Duration::from_secs(10);
-            let (builder, unsent) = ask(&address, question, until).unwrap();
-            assert!(unsent.is_none());
-            assert!(builder.build().await.is_err(), "nobody answered");
+            assert!(is_at_unix_sockets(&address));
+            assert!(ask(&address, &question, until).await.is_err(), "nobody answered");
             let said = String::from_utf8_lossy(&hearing.join().unwrap()).into_owned();
             let [auth, begin, hello, asked] = ["\0AUTH ", "BEGIN\r\n", "Hello", "Asked"].map(|word| said.find(word));
             assert!(auth < begin && begin < hello && hello < asked && auth == Some(0), "{said:?}");
         }
-        let tcp = ask("tcp:host=127.0.0.1,port=9", Message::method_call("/a", "B").build(&()).unwrap(), Instant::now());
-        assert!(tcp.unwrap().1.is_some(), "it is still to be sent");
+    }
+
+    #[test]
+    fn what_is_elsewhere_than_at_unix_sockets_is_told() {
+        assert!(is_at_unix_sockets("unix:path=/a;;unix:abstract=b,guid=00"));
+        for other in ["tcp:host=a,port=1", "unix:path=/a;tcp:host=a,port=1", "unix:dir=/tmp", "autolaunch:", "nonsense"]
+        {
+            assert!(!is_at_unix_sockets(other), "{other}");
+        }
     }
 
     #[tokio::test]
@@ -389,9 +442,9 @@ mod tests {
         let serving = async {
             let (stream, _) = listener.accept().await.unwrap();
             let stream = stream.into_std().unwrap();
-            Builder::unix_stream(stream).server(zbus::Guid::generate()).p2p().build().await.unwrap()
+            Builder::unix_stream(stream).server(Guid::generate()).p2p().build().await.unwrap()
         };
-        let dialling = async { dial(&address).unwrap().p2p().build().await.unwrap() };
+        let dialling = async { dial(&address).await.unwrap().p2p().build().await.unwrap() };
         let (server, client) = tokio::join!(serving, dialling);
         let mut signals = MessageStream::from(&client);
         server.emit_signal(None::<&str>, "/a", "a.b", "C", &vec![7_u8; 100_000]).await.unwrap();
@@ -399,7 +452,7 @@ mod tests {
         assert_eq!(told.body().deserialize::<Vec<u8>>().unwrap(), [7; 100_000]);
         client.close().await.unwrap();
         tokio::time::timeout(Duration::from_secs(10), server.closed()).await.unwrap();
-        let nobody = dial("unix:path=/nowhere/at/all");
+        let nobody = dial("unix:path=/nowhere/at/all").await;
         assert!(matches!(nobody, Err(zbus::Error::Connection(..))));
     }
 

@@ -78,7 +78,7 @@ impl Provider {
     /// Offers the service while the configuration wants it.
     async fn offer(&self, mut config: watch::Receiver<Config>) -> zbus::Result<()> {
         let address = places::session_bus();
-        let connection = dial(&address)?.build().await?;
+        let connection = dial(&address).await?.build().await?;
         let messages = calls(&connection);
         let configured = configured(&config.borrow());
         let desk = Desk::new(self.vaults.clone(), connection.clone(), self.says.clone(), configured);

@@ -226,6 +226,25 @@ fn leftovers_are_swept_at_the_start_and_nothing_else_is() {
 }
 
 #[test]
+fn a_leftover_of_this_run_is_in_no_writes_way() {
+    let sandbox = Sandbox::with_two();
+    let (mut vault, leftover) = (sandbox.unlock("work"), sandbox.file("work/.items.age.new"));
+    let elsewhere = sandbox.file("elsewhere");
+    fs::write(&elsewhere, "untouched").unwrap();
+    let makers: [&dyn Fn(); 3] =
+        [&|| fs::write(&leftover, "x").unwrap(), &|| fs::create_dir_all(leftover.join("deeper")).unwrap(), &|| {
+            std::os::unix::fs::symlink(&elsewhere, &leftover).unwrap()
+        }];
+    for (number, make) in makers.iter().enumerate() {
+        make();
+        change(&sandbox.store, &mut vault, set("who", &number.to_string())).unwrap();
+        assert_eq!(value(&sandbox.unlock("work"), "who"), Some(&*number.to_string()));
+        assert_eq!(sandbox.names("work"), [IDENTITY, ITEMS]);
+    }
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "untouched");
+}
+
+#[test]
 fn the_store_is_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<Store>();
