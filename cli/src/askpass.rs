@@ -6,7 +6,7 @@ use daemon_config::ConfigFile;
 use dbus_interfaces::places;
 use secrecy::SecretSlice;
 
-use crate::{error::Error, terminal::Interruption};
+use crate::{error::Error, terminal::unless_interrupted};
 
 /// Asks for one line. `question` is shown to the user and holds no secret. There is no deadline: who asks may be
 /// ended, and its end ends the asking.
@@ -16,16 +16,13 @@ use crate::{error::Error, terminal::Interruption};
 /// [`Error::Interrupted`].
 pub async fn ask(question: &str) -> Result<SecretSlice<u8>, Error> {
     let words = ConfigFile::new(places::config_file()?).load().config.askpass.clone();
-    let failed = |cause| Error::Other(format!("signals cannot be watched: {cause}"));
-    let mut interruption = Interruption::listen().map_err(failed)?;
     let question = Question { text: question, ..Question::default() };
-    let answer = tokio::select! {
-        answer = askpass::ask(&words, question) => answer,
-        () = interruption.arrived() => return Err(Error::Interrupted),
+    let asked = async {
+        askpass::ask(&words, question).await.map_err(|failure| match failure {
+            Failure::Nothing => Error::NoTerminal,
+            Failure::Cancelled => Error::Cancelled,
+            Failure::Failed { program, why } => Error::Askpass { program, why },
+        })
     };
-    answer.map_err(|failure| match failure {
-        Failure::Nothing => Error::NoTerminal,
-        Failure::Cancelled => Error::Cancelled,
-        Failure::Failed { program, why } => Error::Askpass { program, why },
-    })
+    unless_interrupted(asked).await
 }

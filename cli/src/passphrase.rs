@@ -53,6 +53,18 @@ impl Source {
         }
     }
 
+    /// Does what the passphrase was wanted for. Where the user was asked, a signal ends it as it does the question; else it
+    /// ends the program.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], and those of `call`.
+    pub async fn then<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match self {
+            Self::User => terminal::unless_interrupted(call).await,
+            Self::Descriptor(_) | Self::File(_) => call.await,
+        }
+    }
+
     /// What a script gave, or nothing where the user is to be asked.
     fn read(&self) -> Result<Option<SecretSlice<u8>>, Error> {
         let (name, read) = match self {

@@ -92,11 +92,26 @@ impl Drop for Silence {
     }
 }
 
+/// Does `work` unless a signal ends it, also where somebody asked before: who asks takes the signals over for good.
+///
+/// # Errors
+/// [`Error::Interrupted`], what the system said, and those of `work`.
+pub async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let failed = |cause| Error::Other(format!("signals cannot be watched: {cause}"));
+    let mut interruption = Interruption::listen().map_err(failed)?;
+    tokio::select! {
+        // First, since work may block until something comes, be it a signal.
+        biased;
+        () = interruption.arrived() => Err(Error::Interrupted),
+        done = work => done,
+    }
+}
+
 /// The signals that end a program that asks.
-pub(crate) struct Interruption([Signal; 4]);
+struct Interruption([Signal; 4]);
 
 impl Interruption {
-    pub(crate) fn listen() -> io::Result<Self> {
+    fn listen() -> io::Result<Self> {
         Ok(Self([
             signal(SignalKind::interrupt())?,
             signal(SignalKind::quit())?,
@@ -105,7 +120,7 @@ impl Interruption {
         ]))
     }
 
-    pub(crate) async fn arrived(&mut self) {
+    async fn arrived(&mut self) {
         let [interrupt, quit, terminate, hangup] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -55,8 +55,8 @@ async fn open(args: &Init, profile: &ProfileName, is_missing: bool, bus: Bus) ->
     drop(bus);
     let passphrase = source.new_one(&format!("New passphrase of {profile}: ")).await?;
     let deadline = || Deadline::after(args.timeout.timeout.unwrap_or(KEY));
-    private::call_with(&passphrase, "Create", profile, deadline()).await?;
-    private::call_with(&passphrase, "Unlock", profile, deadline()).await
+    source.then(private::call_with(&passphrase, "Create", profile, deadline())).await?;
+    source.then(private::call_with(&passphrase, "Unlock", profile, deadline())).await
 }
 
 async fn make_default(bus: &Bus, profile: &ProfileName, call: Duration) -> Result<(), Error> {

@@ -27,8 +27,10 @@ async fn change(args: &Passphrase, profile: &ProfileName) -> Result<(), Error> {
     let bus = daemons::start().await?;
     daemons::vault(&bus, profile, Deadline::after(args.timeout.timeout.unwrap_or(CALL))).await?;
     drop(bus);
-    let old = old.existing(&format!("Passphrase of {profile}: ")).await?;
-    let new = new.new_one(&format!("New passphrase of {profile}: ")).await?;
-    let body = (profile.as_str(), old.expose_secret(), new.expose_secret());
-    private::call("ChangePassphrase", &body, Deadline::after(args.timeout.timeout.unwrap_or(KEY))).await
+    let present = old.existing(&format!("Passphrase of {profile}: ")).await?;
+    let next = new.new_one(&format!("New passphrase of {profile}: ")).await?;
+    let body = (profile.as_str(), present.expose_secret(), next.expose_secret());
+    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY));
+    let asked = if old == Source::User { old } else { new };
+    asked.then(private::call("ChangePassphrase", &body, deadline)).await
 }

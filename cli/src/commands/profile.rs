@@ -47,9 +47,10 @@ async fn add(args: &NewProfile) -> Result<(), Error> {
         return Err(Error::Other("a profile of this name exists; choose another name".into()));
     }
     drop(bus);
-    let passphrase = args.passphrase.source().new_one(&format!("New passphrase of {}: ", args.name)).await?;
+    let source = args.passphrase.source();
+    let passphrase = source.new_one(&format!("New passphrase of {}: ", args.name)).await?;
     let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY));
-    private::call_with(&passphrase, "Create", &args.name, deadline).await
+    source.then(private::call_with(&passphrase, "Create", &args.name, deadline)).await
 }
 
 async fn remove(args: &RemovedProfile) -> Result<(), Failure> {
@@ -70,9 +71,10 @@ async fn is_default(args: &RemovedProfile) -> Result<bool, Error> {
 }
 
 async fn delete(args: &RemovedProfile) -> Result<(), Error> {
-    let passphrase = args.passphrase.source().existing(&format!("Passphrase of {}: ", args.name)).await?;
+    let source = args.passphrase.source();
+    let passphrase = source.existing(&format!("Passphrase of {}: ", args.name)).await?;
     let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY));
-    private::call_with(&passphrase, "Delete", &args.name, deadline).await
+    source.then(private::call_with(&passphrase, "Delete", &args.name, deadline)).await
 }
 
 async fn tell_hub(args: &NamedProfile, member: &str) -> Result<(), Error> {

@@ -52,15 +52,15 @@ async fn session() -> Result<(), Error> {
 pub(super) async fn unlock(
     bus: Bus,
     profile: &ProfileName,
-    passphrase: &Source,
+    source: &Source,
     timeout: Option<Duration>,
 ) -> Result<(), Error> {
     let deadline = Deadline::after(timeout.unwrap_or(CALL));
     let vault = daemons::vault(&bus, profile, deadline).await?;
     if vault.locked {
-        let passphrase = passphrase.existing(&format!("Passphrase of {profile}: ")).await?;
+        let passphrase = source.existing(&format!("Passphrase of {profile}: ")).await?;
         let deadline = Deadline::after(timeout.unwrap_or(KEY));
-        return private::call_with(&passphrase, "Unlock", profile, deadline).await;
+        return source.then(private::call_with(&passphrase, "Unlock", profile, deadline)).await;
     }
     if !vault.active {
         // Needs no passphrase: the key is in memory already.

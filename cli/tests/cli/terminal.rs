@@ -1,5 +1,11 @@
 //! Questions at a terminal.
 
+use std::{
+    io::Read,
+    os::unix::net::UnixListener,
+    time::{Duration, Instant},
+};
+
 use crate::support::{
     Session,
     hub::{Manner, report, serve},
@@ -48,6 +54,33 @@ async fn ctrl_c_gives_the_echo_back() {
     assert_eq!((ended.code, ended.stderr.as_str()), (1, "sesame: cannot unlock personal: interrupted\n"));
     assert!(!ended.stdout.contains("corr"));
     assert!(vaults.get("personal").unwrap().locked);
+}
+
+/// Before the question the signal ends the program as it does any other; whoever asked has taken it over.
+#[tokio::test]
+async fn ctrl_c_ends_the_wait_for_a_daemon_that_was_given_the_passphrase_and_hangs() {
+    let session = Session::start();
+    let vaults = Vaults::default().with("personal", true, &[]);
+    let _hub = serve(&session, report(&[]), Manner::Answers).await;
+    let _vaults = vaults.on_bus(&session).await;
+    let silent = UnixListener::bind(session.private_socket()).unwrap();
+    let mut terminal = Terminal::run(&session, "unlock", false);
+    let ended = talk(move || {
+        terminal.expect("Passphrase of personal: ");
+        terminal.type_in("correct\n");
+        let (mut stream, mut said) = (silent.accept().unwrap().0, Vec::new());
+        while !said.windows(6).any(|word| word == b"Unlock") {
+            let mut some = [0; 1024];
+            let read = stream.read(&mut some).unwrap();
+            said.extend_from_slice(&some[..read]);
+        }
+        let interrupted = Instant::now();
+        terminal.type_in("\u{3}");
+        (terminal.end(), interrupted.elapsed())
+    });
+    let (ended, took) = ended.await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, "sesame: cannot unlock personal: interrupted\n"));
+    assert!(took < Duration::from_secs(15), "{took:?}, of 30 s without it");
 }
 
 #[tokio::test]

@@ -33,14 +33,14 @@ impl BlockingSocket {
         Ok(Self { stream: socket.into(), until })
     }
 
-    /// Reads what there is, at least a byte. Before it blocks, tasks that are ready go on; what waits for a descriptor or a
-    /// time waits for this too.
+    /// Reads what there is, at least a byte. Before it blocks, and when a signal has interrupted it, tasks that are ready go
+    /// on; what waits for a descriptor or a time waits for this too.
     ///
     /// # Errors
     /// `UnexpectedEof` at the end, `TimedOut`, and what the system says.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        yield_now().await;
         loop {
+            yield_now().await;
             self.stream.set_read_timeout(Some(left(self.until)?))?;
             match (&self.stream).read(buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
