@@ -38,7 +38,7 @@ pub fn secrets() -> Vec<CompletionCandidate> {
     let names = || -> Option<Vec<String>> {
         let typed: Vec<_> = env::args_os().collect();
         let profile = daemons::chosen(typed_profile(&typed).as_ref()).ok()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
         let list = async { private::call("ListSecrets", &profile.as_str(), Deadline::after(PATIENCE)).await };
         runtime.block_on(list).ok()
     };

@@ -28,16 +28,13 @@ pub async fn ask(prompt: &str) -> Result<SecretSlice<u8>, Error> {
         return Err(Error::NoTerminal);
     }
     // Before the echo goes: from here on every way out gives it back.
-    let mut interruption = Interruption::listen().map_err(failed)?;
+    let interruption = Interruption::listen().map_err(failed)?;
     let silence = Silence::begin(terminal.try_clone().map_err(failed)?)?;
     terminal.write_all(prompt.as_bytes()).map_err(failed)?;
     let typed = terminal.try_clone().map_err(failed)?;
     // A thread of its own, since signals end the question. It ends with the line, or with the program.
     let line = tokio::task::spawn_blocking(move || read_line(typed));
-    let line = tokio::select! {
-        line = line => line.map_err(failed)?,
-        () = interruption.arrived() => Err(Error::Interrupted),
-    };
+    let line = interruption.unless(async { line.await.map_err(failed)? }).await;
     drop(silence);
     terminal.write_all(b"\n").map_err(failed)?;
     line.map(SecretSlice::from)
@@ -98,13 +95,7 @@ impl Drop for Silence {
 /// [`Error::Interrupted`], what the system said, and those of `work`.
 pub async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let failed = |cause| Error::Other(format!("signals cannot be watched: {cause}"));
-    let mut interruption = Interruption::listen().map_err(failed)?;
-    tokio::select! {
-        // First, since work may block until something comes, be it a signal.
-        biased;
-        () = interruption.arrived() => Err(Error::Interrupted),
-        done = work => done,
-    }
+    Interruption::listen().map_err(failed)?.unless(work).await
 }
 
 /// The signals that end a program that asks.
@@ -118,6 +109,15 @@ impl Interruption {
             signal(SignalKind::terminate())?,
             signal(SignalKind::hangup())?,
         ]))
+    }
+
+    async fn unless<T>(mut self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::select! {
+            // First, since work may block until something comes, be it a signal.
+            biased;
+            () = self.arrived() => Err(Error::Interrupted),
+            done = work => done,
+        }
     }
 
     async fn arrived(&mut self) {
