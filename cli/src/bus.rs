@@ -5,7 +5,7 @@ use std::io;
 use dbus_interfaces::{Error as Refusal, places, profile, secrets};
 use futures_util::StreamExt;
 use serde::{Serialize, de::DeserializeOwned};
-use unix_socket::messages::{self, dial};
+use unix_socket::bus::{self, dial};
 use zbus::{
     Connection, DynamicType, Message, MessageStream, Type, fdo,
     message::{Flags, Type as Kind},
@@ -66,7 +66,7 @@ impl Bus {
     pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
         let connect = async |one: &str| {
             let connection = dial(one).await?.build().await?;
-            messages::check(&connection, one).map(|()| connection)
+            bus::check(&connection, one).map(|()| connection)
         };
         let (address, connection) = first(connect, deadline).await?;
         Ok(Self { connection, address })
@@ -111,14 +111,14 @@ pub async fn ask<R: DeserializeOwned + Type>(
     deadline: Deadline,
 ) -> Result<R, Error> {
     let call = compose(service, member, body).map_err(|cause| explain(service.who, cause))?;
-    let (address, answers) = first(async |one| messages::ask(one, &call, deadline.at()).await, deadline).await?;
+    let (address, answers) = first(async |one| bus::ask(one, &call, deadline.at()).await, deadline).await?;
     let answer = deadline.wait_blocking(service.who, answer_to(&call, answers)).await?;
     answer.and_then(|answer| answer.body().deserialize()).map_err(|cause| explain_at(&address, service.who, cause))
 }
 
 /// Whether [`ask`] needs no event loop.
 pub fn is_at_unix_sockets() -> bool {
-    messages::is_at_unix_sockets(&places::session_bus())
+    bus::is_at_unix_sockets(&places::session_bus())
 }
 
 /// The first address of the session bus's list at which `connect` succeeds.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dbus_interfaces::{events, places};
 use sd_notify::NotifyState;
 use tokio::time::{Instant, sleep, timeout};
-use unix_socket::messages::dial;
+use unix_socket::bus::dial;
 use zbus::{
     Connection, Message, MessageStream,
     connection::Builder,

@@ -9,7 +9,7 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
-use unix_socket::messages::dial;
+use unix_socket::bus::dial;
 use zbus::{Connection, OwnedVariant};
 
 use crate::{

@@ -1,9 +1,10 @@
 //! A connected Unix socket that is waited for where there may be something to read. That there is room to write is only
 //! waited for where there was none: tokio's own stream wakes its process each time that the peer has read something.
 //! Nothing is read ahead and nothing is kept; descriptors that were sent along are closed by the kernel, since `read` has
-//! no place for them. As zbus's socket: [`messages`]. For who has one question: [`BlockingSocket`].
+//! no place for them. As zbus's socket: [`messages`], and to a bus: [`bus`]. For who has one question: [`BlockingSocket`].
 
 mod blocking;
+pub mod bus;
 pub mod messages;
 
 use std::{

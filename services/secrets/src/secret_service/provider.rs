@@ -11,7 +11,7 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
-use unix_socket::messages::dial;
+use unix_socket::bus::dial;
 use zbus::{
     Connection, MatchRule, MessageStream,
     fdo::{RequestNameFlags, RequestNameReply},
