@@ -1,6 +1,9 @@
 //! What a vault holds, and the changes to it. Pure: a change can be seen through before it is made, so that the disk
 //! has it before memory does.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, ops::Bound, sync::OnceLock};
 
 use dbus_interfaces::SecretName;
@@ -10,6 +13,7 @@ use crate::{
     error::Limit,
     index::Index,
     item::{Attributes, Item, ItemId, SESAME, check_attributes, check_label, check_value, check_word, content_type},
+    kept::{Head, Kept},
 };
 
 const MAX_ITEMS: usize = 10_000;
@@ -71,7 +75,7 @@ pub struct Foreign {
     pub(crate) origin: Box<str>,
     /// Its id, but for items that something else wrote into the file: kept as it is.
     pub(crate) name: Box<str>,
-    pub(crate) item: Item,
+    pub(crate) item: Kept,
 }
 
 impl Foreign {
@@ -83,7 +87,7 @@ impl Foreign {
         if origin.is_empty() || origin == SESAME {
             return Err(Limit::Origin);
         }
-        Ok(Self { origin: origin.into(), name: id.to_string().into(), item })
+        Ok(Self { origin: origin.into(), name: id.to_string().into(), item: item.into() })
     }
 }
 
@@ -94,7 +98,7 @@ pub struct Content {
     /// How often it was written.
     pub(crate) generation: u64,
     /// The items of origin `sesame`.
-    pub(crate) secrets: BTreeMap<SecretName, Item>,
+    pub(crate) secrets: BTreeMap<SecretName, Kept>,
     /// All others.
     pub(crate) foreign: BTreeMap<ItemId, Foreign>,
     /// Of what is above, where somebody has looked since the last change.
@@ -112,6 +116,8 @@ pub(crate) struct View<'a> {
     pub(crate) modified: u64,
     pub(crate) origin: &'a str,
     pub(crate) value: &'a [u8],
+    /// What its JSON says of it before the value; nothing of one that a change concerns.
+    pub(crate) head: Option<&'a Head>,
 }
 
 /// Why a change cannot be made.
@@ -142,7 +148,7 @@ enum Target<'a> {
 }
 
 impl<'a> View<'a> {
-    fn of(item: &'a Item, name: &'a str, origin: &'a str) -> Self {
+    fn of(item: &'a Kept, name: &'a str, origin: &'a str) -> Self {
         Self {
             name,
             label: &item.label,
@@ -152,10 +158,11 @@ impl<'a> View<'a> {
             modified: item.modified,
             origin,
             value: item.value.expose_secret(),
+            head: Some(item.head()),
         }
     }
 
-    fn secret((name, item): (&'a SecretName, &'a Item)) -> Self {
+    fn secret((name, item): (&'a SecretName, &'a Kept)) -> Self {
         Self::of(item, name, SESAME)
     }
 
@@ -164,7 +171,7 @@ impl<'a> View<'a> {
     }
 
     fn altered(mut self, alteration: &'a Alteration, now_usec: u64) -> Self {
-        self.modified = now_usec;
+        (self.modified, self.head) = (now_usec, None);
         if let Some(label) = &alteration.label {
             self.label = label;
         }
@@ -294,11 +301,14 @@ impl Content {
     fn set(&mut self, name: SecretName, value: SecretSlice<u8>, now_usec: u64) {
         let content_type = content_type(value.expose_secret()).into();
         match self.secrets.get_mut(&name) {
-            Some(item) => (item.content_type, item.modified, item.value) = (content_type, now_usec, value),
+            Some(item) => {
+                let item = &mut **item;
+                (item.content_type, item.modified, item.value) = (content_type, now_usec, value);
+            }
             None => {
                 let (label, attributes) = (name.as_str().into(), Attributes::new());
                 let item = Item { label, attributes, content_type, created: now_usec, modified: now_usec, value };
-                self.secrets.insert(name, item);
+                self.secrets.insert(name, item.into());
             }
         }
     }
@@ -348,6 +358,7 @@ impl Content {
                     modified: *now_usec,
                     origin: SESAME,
                     value: value.expose_secret(),
+                    head: None,
                 })
             }
             Change::Add { id, item } => Some(View::foreign((id, item))),
@@ -381,106 +392,4 @@ fn spliced<'a, K: Ord, V>(
 /// The id of a secret of origin `sesame`, which has a name in its stead.
 pub(crate) fn secret_id(name: &SecretName, item: &Item) -> ItemId {
     ItemId::derived(SESAME, name, item.created)
-}
-
-#[cfg(test)]
-mod tests {
-    use dbus_interfaces::vault::MAX_VALUE;
-
-    use super::*;
-
-    fn set(name: &str, size: usize) -> Change {
-        Change::Set { name: name.parse().unwrap(), value: vec![b'x'; size].into(), now_usec: 7 }
-    }
-
-    fn delete(name: &str) -> Change {
-        Change::Delete { name: name.parse().unwrap() }
-    }
-
-    fn item(label: &str) -> Item {
-        let (attributes, content_type) = ([("a".into(), "b".into())].into(), "text/plain".into());
-        Item { label: label.into(), attributes, content_type, created: 1, modified: 1, value: vec![b'v'].into() }
-    }
-
-    fn add(id: ItemId, label: &str) -> Change {
-        Change::Add { id, item: Box::new(Foreign::new(id, "app", item(label)).unwrap()) }
-    }
-
-    fn relabel(id: ItemId, label: &str) -> Change {
-        let alteration = Alteration { label: Some(label.into()), ..Alteration::default() };
-        Change::Alter { id, alteration, now_usec: 9 }
-    }
-
-    #[test]
-    fn a_value_and_the_number_of_items_are_bounded() {
-        let mut content = Content::default();
-        assert_eq!(content.admits(&set("a", MAX_VALUE)), Ok(()));
-        assert_eq!(content.admits(&set("a", MAX_VALUE + 1)), Err(Refused::TooLarge(Limit::Value)));
-        (0..MAX_ITEMS).for_each(|n| content.apply(set(&n.to_string(), 1)));
-        assert_eq!(content.check(), Ok(()));
-        assert_eq!(content.admits(&set("one-more", 1)), Err(Refused::TooLarge(Limit::Items)));
-        let id = ItemId::random().unwrap();
-        assert_eq!(content.admits(&add(id, "one more")), Err(Refused::TooLarge(Limit::Items)));
-        assert_eq!(content.admits(&set("17", 1)), Ok(()), "it replaces one");
-        content.apply(set("one-more", 1));
-        assert_eq!(content.check(), Err(Limit::Items));
-    }
-
-    #[test]
-    fn deleting_what_is_not_there_is_refused() {
-        let mut content = Content::default();
-        assert_eq!(content.admits(&delete("a")), Err(Refused::NotFound));
-        content.apply(set("a", 1));
-        assert_eq!(content.admits(&delete("a")), Ok(()));
-        content.apply(delete("a"));
-        assert_eq!(content.len(), 0);
-    }
-
-    #[test]
-    fn a_replaced_secret_keeps_what_else_it_says() {
-        let mut content = Content::default();
-        content.apply(set("a", 1));
-        let binary = Change::Set { name: "a".parse().unwrap(), value: vec![0xff].into(), now_usec: 9 };
-        let view = content.after(Some(&binary)).next().unwrap();
-        assert_eq!((view.created, view.modified, view.content_type), (7, 9, "application/octet-stream"));
-        content.apply(binary);
-        let view = content.after(None).next().unwrap();
-        assert_eq!((view.created, view.modified, view.content_type), (7, 9, "application/octet-stream"));
-    }
-
-    #[test]
-    fn an_altered_item_keeps_what_was_not_altered() {
-        let (mut content, id) = (Content::default(), ItemId::random().unwrap());
-        assert_eq!(content.admits(&relabel(id, "x")), Err(Refused::NotFound));
-        content.apply(add(id, "label"));
-        content.apply(relabel(id, "other"));
-        let view = content.after(None).next().unwrap();
-        assert_eq!((view.label, view.created, view.modified, view.value), ("other", 1, 9, &b"v"[..]));
-        assert_eq!(view.attributes.map(BTreeMap::len), Some(1));
-        content.apply(Change::Remove { id });
-        assert!(content.is_empty());
-        assert_eq!(content.admits(&Change::Remove { id }), Err(Refused::NotFound));
-    }
-
-    #[test]
-    fn a_secret_is_altered_and_removed_by_its_id_too() {
-        let mut content = Content::default();
-        content.apply(set("a", 1));
-        let id = content.secrets.iter().map(|(name, item)| secret_id(name, item)).next().unwrap();
-        let change = relabel(id, "other");
-        assert_eq!(content.admits(&change), Ok(()));
-        assert_eq!(content.after(Some(&change)).map(|view| view.label).collect::<Vec<_>>(), ["other"]);
-        content.apply(change);
-        assert_eq!(content.after(None).map(|view| (view.name, view.label)).collect::<Vec<_>>(), [("a", "other")]);
-        content.apply(Change::Remove { id });
-        assert!(content.is_empty());
-    }
-
-    #[test]
-    fn no_application_passes_its_item_off_as_one_of_sesame_secret() {
-        let id = ItemId::random().unwrap();
-        for origin in ["", SESAME] {
-            assert_eq!(Foreign::new(id, origin, item("x")).err(), Some(Limit::Origin));
-        }
-    }
 }

@@ -67,14 +67,19 @@ pub(crate) fn is_common(name: &str) -> bool {
 impl Content {
     /// Every item: the secrets of origin `sesame`, then the others.
     pub fn items(&self) -> impl Iterator<Item = Found<'_>> {
-        let secret = |(name, item)| Found { id: secret_id(name, item), origin: SESAME, secret: Some(name), item };
+        let secret = self.secrets.iter().map(|(name, item)| Found {
+            id: secret_id(name, item),
+            origin: SESAME,
+            secret: Some(name),
+            item,
+        });
         let other = self.foreign.iter().map(|(id, other)| Found {
             id: *id,
             origin: &other.origin,
             secret: None,
             item: &other.item,
         });
-        self.secrets.iter().map(secret).chain(other)
+        secret.chain(other)
     }
 
     /// The item with this id.

@@ -1,7 +1,7 @@
 //! The vault files (contract, section 3): what is in them, how they are encrypted, and how they are written so that
 //! nothing is ever lost. Synchronous: the caller brings the thread and the time. No bus, no configuration, no log.
 //!
-//! Pure: `content` (items and changes to them), `item`, `found` (looking for items), `sidecar`
+//! Pure: `content` (items and changes to them), `item`, `kept`, `found` (looking for items), `sidecar`
 //! (finding them in a locked vault), `format` (their JSON), `work_factor`. Edges: `keys` (age), `files`
 //! (the disk), `draft` (a file on its way in). [`Store`] joins them.
 
@@ -13,6 +13,7 @@ mod format;
 mod found;
 mod index;
 mod item;
+mod kept;
 mod keys;
 mod open_vault;
 mod sidecar;
