@@ -6,7 +6,14 @@ use futures_util::future::join_all;
 use session_tests::{PASSPHRASE, bus::Kind, client::Client, home::Home, session::Session, stock_age};
 use tokio::time::Instant;
 
-use crate::{Amount, micros, plot::Curve, table::Spread, warm};
+use crate::{
+    Amount,
+    least::Before,
+    micros,
+    plot::Curve,
+    table::Spread,
+    warm::{self, Writes},
+};
 
 /// Every curve, with a line for each bus where the bus matters.
 pub async fn curves(amount: Amount) -> Vec<Curve> {
@@ -67,14 +74,16 @@ async fn over_secrets(amount: Amount) -> Vec<(String, Vec<(f64, f64)>)> {
     let (session, _daemons) = fresh(Kind::DbusDaemon).await;
     session.create(&["personal"]).await;
     let key = stock_age::key(&session, "personal", PASSPHRASE).await;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let [mut ours, mut least, mut file] = [const { Vec::new() }; 3];
     for count in [1, 10, 100, 1000, 10_000_u32] {
         filled(&session, &key, count).await;
-        let (set, file) = warm::pairs_of_writes(&session, "s0", amount.few).await;
-        ours.push((f64::from(count), Spread::of(set).p50));
-        theirs.push((f64::from(count), Spread::of(file).p50));
+        let writes = Writes::of(&session, ("s0", Before::Sealed), amount.few).await;
+        for (line, spread) in [(&mut ours, writes.ours), (&mut least, writes.least), (&mut file, writes.file)] {
+            line.push((f64::from(count), spread.p50));
+        }
     }
-    vec![("SetSecret".into(), ours), ("fsync and rename".into(), theirs)]
+    let least_name = "age alone, in a process that answers";
+    vec![("SetSecret".into(), ours), (least_name.into(), least), ("fsync and rename".into(), file)]
 }
 
 /// Puts `count` secrets into `personal`, and unlocks it.

@@ -10,6 +10,7 @@ mod counts;
 mod growth;
 mod idle;
 mod large;
+mod least;
 mod life;
 mod managed;
 mod plot;
@@ -51,8 +52,8 @@ impl Amount {
 }
 
 fn main() {
-    if let Some(inside) = managed::inside() {
-        return inside;
+    if let Some(done) = managed::inside().or_else(least::answering) {
+        return done;
     }
     let quick = std::env::var_os("QUICK").is_some_and(|value| value == "1");
     let amount = Amount::of(quick);
@@ -116,7 +117,7 @@ async fn measure(kind: Kind, amount: Amount, rows: &mut Vec<Row>) {
     session.unlock(&["personal"]).await;
     idle::memory(kind.name(), "one vault open", idle::weighed(&daemons, [1.9, 2.6]), amount, rows).await;
     let (client, vault) = (session.client().await, session.vault().await);
-    warm::calls((kind, kind.name()), &client, &vault, amount, rows).await;
+    warm::calls((kind, kind.name()), session.bus.address(), &client, &vault, amount, rows).await;
     drop((client, vault));
     warm::writes(&session, amount, rows).await;
     cold::programs(&session, amount, rows).await;

@@ -58,7 +58,7 @@ async fn measured(kind: Kind, amount: Amount, sesame: &str) -> Vec<Row> {
     let [profile, secrets] = [session.pid(PROFILE_UNIT).await, session.pid(SECRETS_UNIT).await];
     idle::rest(&place, [("daemon-profile", profile), ("daemon-secrets", secrets)], amount, &mut rows).await;
     let (client, vault) = (session.client().await, vault_at(&session.runtime("open-sesame/secrets.socket")).await);
-    warm::calls((kind, &place), &client, &vault, amount, &mut rows).await;
+    warm::calls((kind, &place), &session.bus(), &client, &vault, amount, &mut rows).await;
     let run = |words: &[&str]| {
         let took = cold::timed(Command::new(words[0]).args(&words[1..]));
         took.unwrap_or_else(|| panic!("{words:?} failed"))

@@ -1,11 +1,6 @@
 //! Calls on connections that stand: beside a Ping to the bus daemon, and while something else goes on.
 
-use std::{
-    fs::{self, File},
-    io::{Read, Write},
-    os::unix::net::UnixStream,
-    time::Instant,
-};
+use std::{fs, time::Instant};
 
 use dbus_interfaces::vault::VaultProxy;
 use rustix::process::Signal;
@@ -17,7 +12,9 @@ use session_tests::{
 };
 
 use crate::{
-    Amount, micros,
+    Amount,
+    least::{Before, Least, replace},
+    micros,
     table::{Row, Spread, percentile},
 };
 
@@ -29,6 +26,7 @@ fn targets(kind: Kind) -> (f64, f64) {
 /// `place` is the bus, and what runs the daemons.
 pub async fn calls(
     (kind, place): (Kind, &str),
+    bus: &str,
     client: &Client,
     vault: &VaultProxy<'_>,
     amount: Amount,
@@ -38,53 +36,33 @@ pub async fn calls(
     vault.set_secret("personal", "token", b"0123456789").await.unwrap();
     let driver = "org.freedesktop.DBus";
     let (path, peer) = ("/org/freedesktop/DBus", Some("org.freedesktop.DBus.Peer"));
-    let (mut status, mut secret, mut ping) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut echo, mut echoes) = (Echo::start(), Vec::new());
+    let (_of_status, least_hub) = Least::of_status(bus, client).await;
+    let (_of_get, least_vault) = Least::of_get_secret().await;
+    let mut times = [const { Vec::new() }; 5];
     for _ in 0..amount.calls {
-        let started = Instant::now();
-        client.connection.call_method(Some(driver), path, peer, "Ping", &()).await.unwrap();
-        ping.push(micros(started));
-        let started = Instant::now();
-        hub.status().await.unwrap();
-        status.push(micros(started));
-        let started = Instant::now();
-        vault.get_secret("personal", "token").await.unwrap();
-        secret.push(micros(started));
+        let [ping, status, secret, least_status, least_secret] = &mut times;
+        timed(ping, client.connection.call_method(Some(driver), path, peer, "Ping", &())).await;
+        timed(status, hub.status()).await;
+        timed(secret, vault.get_secret("personal", "token")).await;
+        timed(least_status, least_hub.status()).await;
+        timed(least_secret, least_vault.get_secret("personal", "token")).await;
     }
-    for _ in 0..amount.calls {
-        let started = Instant::now();
-        echo.round();
-        echoes.push(micros(started));
-    }
-    let (ping, secret) = (Spread::of(ping), Spread::of(secret));
+    let [ping, status, secret, least_status, least_secret] = times.map(Spread::of);
     let targets = targets(kind);
-    for (what, values, target) in [("Status", Spread::of(status), targets.0), ("GetSecret", secret, targets.1)] {
+    for (what, ours, least, target) in
+        [("Status", status, least_status, targets.0), ("GetSecret", secret, least_secret, targets.1)]
+    {
         let figure = format!("warm `{what}` over a Ping to the bus daemon, µs, {place}");
-        rows.push(Row { figure, ours: values, theirs: Some(ping), target: Some(target) });
+        rows.push(Row { figure, ours, theirs: Some(ping), target: Some(target) });
+        let figure = format!("the least that answers `{what}` over a Ping to the bus daemon, µs, {place}");
+        rows.push(Row { figure, ours: least, theirs: Some(ping), target: Some(target) });
     }
-    let figure = format!("warm `GetSecret` over a bare echo of its bytes, µs, {place}");
-    rows.push(Row { figure, ours: secret, theirs: Some(Spread::of(echoes)), target: None });
 }
 
-/// The least that a call over a socket can take on this machine: a thread gives back as much as `GetSecret` does.
-struct Echo(UnixStream);
-
-impl Echo {
-    const CALL: usize = 170;
-    const ANSWER: usize = 46;
-
-    fn start() -> Self {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        std::thread::spawn(move || {
-            while theirs.read_exact(&mut [0; Self::CALL]).is_ok() && theirs.write_all(&[0; Self::ANSWER]).is_ok() {}
-        });
-        Self(ours)
-    }
-
-    fn round(&mut self) {
-        self.0.write_all(&[0; Self::CALL]).unwrap();
-        self.0.read_exact(&mut [0; Self::ANSWER]).unwrap();
-    }
+async fn timed<T, E: std::fmt::Debug>(times: &mut Vec<f64>, call: impl Future<Output = Result<T, E>>) {
+    let started = Instant::now();
+    call.await.unwrap();
+    times.push(micros(started));
 }
 
 /// One `SetSecret` in a vault of ten, beside a file of its size that is written and synced in its place.
@@ -93,32 +71,40 @@ pub async fn writes(session: &Session, amount: Amount, rows: &mut Vec<Row>) {
     for at in 0..9 {
         vault.set_secret("personal", &format!("other-{at}"), b"0123456789").await.unwrap();
     }
-    let (ours, theirs) = pairs_of_writes(session, "token", amount.pairs).await;
-    let figure = format!("`SetSecret` in 10 over fsync and rename, µs, {}", session.kind.name());
-    rows.push(Row { figure, ours: Spread::of(ours), theirs: Some(Spread::of(theirs)), target: Some(1.2) });
+    let writes = Writes::of(session, ("token", Before::Written), amount.pairs).await;
+    let (place, target) = (session.kind.name(), Some(1.2));
+    let figure = format!("`SetSecret` in 10 over fsync and rename, µs, {place}");
+    rows.push(Row { figure, ours: writes.ours, theirs: Some(writes.file), target });
+    let figure = format!("the least that answers `SetSecret` in 10 over fsync and rename, µs, {place}");
+    rows.push(Row { figure, ours: writes.least, theirs: Some(writes.file), target });
 }
 
-/// In `personal`, which has a secret of this name already.
-pub async fn pairs_of_writes(session: &Session, name: &str, pairs: usize) -> (Vec<f64>, Vec<f64>) {
-    let vault = session.vault().await;
-    let folder = session.home.vaults().join("personal");
-    let bytes = fs::read(folder.join("items.age")).unwrap();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let (temporary, place) = (session.home.vaults().join("bench.new"), session.home.vaults().join("bench"));
-    for _ in 0..pairs {
-        let started = Instant::now();
-        vault.set_secret("personal", name, b"0123456789").await.unwrap();
-        ours.push(micros(started));
-        let started = Instant::now();
-        let mut file = File::create(&temporary).unwrap();
-        file.write_all(&bytes).unwrap();
-        file.sync_all().unwrap();
-        fs::rename(&temporary, &place).unwrap();
-        File::open(session.home.vaults()).unwrap().sync_all().unwrap();
-        theirs.push(micros(started));
+/// What it takes to write a vault's file.
+pub struct Writes {
+    /// By `SetSecret`.
+    pub ours: Spread,
+    /// By a process that does nothing else.
+    pub least: Spread,
+    /// Without another process.
+    pub file: Spread,
+}
+
+impl Writes {
+    /// In `personal`, which has a secret of this name already.
+    pub async fn of(session: &Session, (name, before): (&str, Before), amount: usize) -> Self {
+        let (vault, vaults) = (session.vault().await, session.home.vaults());
+        let items = vaults.join("personal").join("items.age");
+        let bytes = fs::read(&items).unwrap();
+        let (_least, least_vault) = Least::of_set_secret(before, &vaults, &items).await;
+        let (mut ours, mut least, mut file) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..amount {
+            timed(&mut ours, vault.set_secret("personal", name, b"0123456789")).await;
+            timed(&mut file, async { replace(&vaults, &bytes) }).await;
+            timed(&mut least, least_vault.set_secret("personal", name, b"0123456789")).await;
+        }
+        fs::remove_file(vaults.join("bench")).unwrap();
+        Self { ours: Spread::of(ours), least: Spread::of(least), file: Spread::of(file) }
     }
-    fs::remove_file(&place).unwrap();
-    (ours, theirs)
 }
 
 /// In turns, and idle between any two of the others: the machine is slower after a process has come or gone, whatever is done
