@@ -10,7 +10,8 @@
 #   make test-kills  KILLS (3000) of daemon-secrets and of a writer of its vaults, at random instants (an hour)
 #   make test-secrecy  what the release programs leave in memory, on the bus, in /proc and in the logs
 #   make fuzz       SECONDS (60) of each fuzz target; TARGETS=name for one
-#   make bench      the release programs beside what would be used instead, in figures; QUICK=1 for a short look
+#   make bench      the release programs beside what would be used instead, in figures, into docs/; QUICK=1 for a short look
+#   make test-instructions  whether a hot path of the release programs takes a tenth more instructions than docs/bench.json says
 #   make order      services/order.ld and cli/order.ld anew: which functions lie side by side in a release
 #   make install    PREFIX (/usr/local), DESTDIR, PROFILE (release, or dev); SECRET_SERVICE=1 also starts daemon-secrets
 #                   for applications' secrets, with secret_service = true
@@ -61,8 +62,8 @@ fill = for name in $(1); do \
 	sed 's|@bindir@|$(PREFIX)/bin|; s|@libexecdir@|$(libexecdir)|' $(or $(3),systemd-user)/$$name.in >$(2)/$$name && \
 	chmod 644 $(2)/$$name || exit; done
 
-.PHONY: help build demo test test-systemd test-examples pictures campaign soak test-kills test-secrecy fuzz bench order install \
-	uninstall check-deps
+.PHONY: help build demo test test-systemd test-examples pictures campaign soak test-kills test-secrecy test-instructions fuzz \
+	bench order install uninstall check-deps
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -158,7 +159,13 @@ bench:
 	install -D -m 755 -t $(TARGET)/installed $(patsubst %,$(TARGET)/release/%,$(programs) $(helpers))
 	install -D -m 755 -t $(TARGET)/installed/examples $(TARGET)/release/examples/manual
 	SESAME_TEST_PROGRAMS=$(TARGET)/installed \
-		$(TARGET)/release/examples/bench $(TARGET)/bench.json $(if $(filter 1,$(QUICK)),$(TARGET),docs)
+		$(TARGET)/release/examples/bench docs/bench.json $(if $(filter 1,$(QUICK)),$(TARGET)/bench.json $(TARGET),docs/bench.json docs)
+
+test-instructions:
+	@tests/check-deps bench
+	$(MAKE) build PROFILE=release
+	$(CARGO) build --locked -p session-tests --example bench
+	SESAME_TEST_PROGRAMS=$(abspath $(TARGET)/release) $(TARGET)/debug/examples/bench --instructions docs/bench.json
 
 # In a folder of their own: with their symbols, and in any order, where valgrind finds them.
 order: export ANY_ORDER := 1

@@ -1,13 +1,19 @@
 //! Instructions, counted by valgrind: the same on a busy machine as on an idle one, so that a slide is seen.
 
+use dbus_interfaces::vault::VaultProxy;
 use rustix::process::Signal;
-use session_tests::{needs::Need, process::Process, program, session::Session};
+use session_tests::{PASSPHRASE, needs::Need, process::Process, program, session::Session, stock_age};
 
-use crate::table::{Row, Spread};
+use crate::{
+    growth,
+    table::{Row, Spread},
+};
 
 const VALGRIND: [&str; 3] = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
 /// Calls in the shorter run, and in the longer one: what a call costs is what the longer one takes more.
 const CALLS: [usize; 2] = [100, 600];
+/// Of what takes a thousand times as long.
+const FEW_CALLS: [usize; 2] = [2, 12];
 
 pub async fn instructions(session: &Session, rows: &mut Vec<Row>) {
     if let Some(reason) = Need::Program("valgrind").missing() {
@@ -37,18 +43,32 @@ pub async fn instructions(session: &Session, rows: &mut Vec<Row>) {
         }
         status.push(ended(&mut profile).await);
     }
-    row(rows, "a call of `Status`", per_call(&status));
-    let mut get = Vec::new();
-    for calls in CALLS {
+    row(rows, "a call of `Status`", per_call(&status, CALLS));
+    let get = async |vault: &VaultProxy<'_>| drop(vault.get_secret("personal", "token").await.unwrap());
+    row(rows, "a call of `GetSecret`", per_call(&of_vaults(session, CALLS, get).await, CALLS));
+
+    let mut secrets = session.secrets().await;
+    let key = stock_age::key(session, "personal", PASSPHRASE).await;
+    growth::filled(session, &key, 10_000).await;
+    ended(&mut secrets).await;
+    let set = async |vault: &VaultProxy<'_>| vault.set_secret("personal", "s0", b"0123456789").await.unwrap();
+    let set = per_call(&of_vaults(session, FEW_CALLS, set).await, FEW_CALLS);
+    row(rows, "a call of `SetSecret` in 10,000", set);
+}
+
+/// What daemon-secrets takes for so many calls, and for so many.
+async fn of_vaults(session: &Session, calls: [usize; 2], call: impl AsyncFn(&VaultProxy<'_>)) -> Vec<f64> {
+    let mut taken = Vec::new();
+    for calls in calls {
         let mut secrets = counted(session, "daemon-secrets", "org.opensesame.Secrets").await;
         session.unlock(&["personal"]).await;
         let vault = session.vault().await;
         for _ in 0..calls {
-            vault.get_secret("personal", "token").await.unwrap();
+            call(&vault).await;
         }
-        get.push(ended(&mut secrets).await);
+        taken.push(ended(&mut secrets).await);
     }
-    row(rows, "a call of `GetSecret`", per_call(&get));
+    taken
 }
 
 fn row(rows: &mut Vec<Row>, what: &str, thousands: f64) {
@@ -56,8 +76,8 @@ fn row(rows: &mut Vec<Row>, what: &str, thousands: f64) {
     rows.push(Row { figure, ours: Spread::exactly(thousands), theirs: None, target: None });
 }
 
-fn per_call(collected: &[f64]) -> f64 {
-    (collected[1] - collected[0]) / (CALLS[1] - CALLS[0]) as f64
+fn per_call(taken: &[f64], calls: [usize; 2]) -> f64 {
+    (taken[1] - taken[0]) / (calls[1] - calls[0]) as f64
 }
 
 async fn counted(session: &Session, name: &str, bus_name: &str) -> Process {

@@ -1,6 +1,6 @@
 //! `make bench`: the release programs beside what a user would use instead, in interleaved pairs on private buses.
-//! Prints one table, and writes it as JSON to the file that its first argument names, and the curves into the folder that
-//! its second one names. Figures only: nothing fails by time.
+//! Prints one table, with what an earlier run recorded, and writes it as JSON, and the curves into a folder. Nothing fails by
+//! time; with `--instructions` a hot path fails that takes more of them than is recorded.
 
 // A step that fails ends the bench. It says its table on standard output.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
@@ -19,13 +19,16 @@ mod warm;
 
 use std::{
     fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use session_tests::{bus::Kind, home::Home, session::Session};
-use table::Row;
+use table::{Record, Row};
+use tokio::runtime::Runtime;
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -51,36 +54,55 @@ impl Amount {
     }
 }
 
-fn main() {
-    if let Some(done) = managed::inside().or_else(least::answering) {
-        return done;
+fn main() -> ExitCode {
+    if managed::inside().or_else(least::answering).is_some() {
+        return ExitCode::SUCCESS;
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let words: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    match &words[..] {
+        [only, record] if only.as_os_str() == "--instructions" => runtime.block_on(slid(&Record::read(record))),
+        [record, json, folder] => {
+            measure_all(&runtime, &Record::read(record), json, folder);
+            ExitCode::SUCCESS
+        }
+        _ => panic!("usage: bench RECORD JSON FOLDER, or bench --instructions RECORD"),
+    }
+}
+
+/// Instructions alone, which are the same on every run: whether one of the hot paths takes a tenth more than is recorded.
+async fn slid(record: &Record) -> ExitCode {
+    let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
+    let mut rows = Vec::new();
+    counts::instructions(&session, &mut rows).await;
+    table::print_head();
+    rows.iter().for_each(|row| row.print(record));
+    let slid: Vec<&Row> = rows.iter().filter(|row| row.growth(record).is_none_or(|growth| growth > 0.1)).collect();
+    for row in &slid {
+        eprintln!("{}: a tenth more than recorded, or not recorded; `make bench` records", row.figure);
+    }
+    if rows.is_empty() || !slid.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn measure_all(runtime: &Runtime, record: &Record, json: &Path, folder: &Path) {
     let quick = std::env::var_os("QUICK").is_some_and(|value| value == "1");
     let amount = Amount::of(quick);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut rows = Vec::new();
     for kind in Kind::ALL {
         runtime.block_on(measure(kind, amount, &mut rows));
     }
     Kind::ALL.into_iter().for_each(|kind| managed::measure(kind, quick, &mut rows));
     runtime.block_on(measure_once(amount, &mut rows));
-    println!("| figure | ours, p50 (p10-p90) | theirs | ratio or figure | target | met |");
-    println!("| --- | --- | --- | --- | --- | --- |");
-    rows.iter().for_each(Row::print);
-    let mut places = std::env::args_os().skip(1);
+    table::print_head();
+    rows.iter().for_each(|row| row.print(record));
     let curves = runtime.block_on(growth::curves(amount));
-    if let Some(path) = places.next() {
-        let rows: Vec<Value> = rows.iter().map(Row::json).collect();
-        let points =
-            curves.iter().map(|curve| json!({ "figure": curve.figure, "over": curve.over, "lines": curve.lines }));
-        let points: Vec<Value> = points.collect();
-        let all = json!({ "machine": machine(), "quick": quick, "rows": rows, "curves": points });
-        fs::write(path, serde_json::to_string_pretty(&all).unwrap()).unwrap();
-    }
-    if let Some(folder) = places.next() {
-        for curve in curves {
-            fs::write(std::path::Path::new(&folder).join(format!("{}.svg", curve.name)), curve.svg()).unwrap();
-        }
+    let rows: Vec<Value> = rows.iter().map(Row::json).collect();
+    let points = curves.iter().map(|curve| json!({ "figure": curve.figure, "over": curve.over, "lines": curve.lines }));
+    let points: Vec<Value> = points.collect();
+    let all = json!({ "machine": machine(), "quick": quick, "rows": rows, "curves": points });
+    fs::write(json, serde_json::to_string_pretty(&all).unwrap() + "\n").unwrap();
+    for curve in curves {
+        fs::write(folder.join(format!("{}.svg", curve.name)), curve.svg()).unwrap();
     }
 }
 

@@ -1,5 +1,7 @@
 //! The table of figures: medians with their spread, ours beside theirs, against the target.
 
+use std::{collections::BTreeMap, fs, path::Path};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -55,15 +57,47 @@ impl Row {
         self.target.map(|target| self.value() <= target)
     }
 
-    pub fn print(&self) {
+    /// What was recorded of the same figure.
+    pub fn before(&self, record: &Record) -> Option<f64> {
+        record.0.get(&self.figure).copied()
+    }
+
+    /// How much more it is than was recorded: 0.1 is a tenth.
+    pub fn growth(&self, record: &Record) -> Option<f64> {
+        self.before(record).map(|before| self.value() / before - 1.0)
+    }
+
+    pub fn print(&self, record: &Record) {
+        let before = self.before(record).map_or_else(|| "-".into(), |before| format!("{before:.2}"));
         let theirs = self.theirs.as_ref().map_or_else(|| "-".into(), Spread::text);
         let met = self.is_met().map_or("-", |met| if met { "yes" } else { "no" });
         let target = self.target.map_or_else(|| "-".into(), |target| target.to_string());
-        println!("| {} | {} | {theirs} | {:.2} | {target} | {met} |", self.figure, self.ours.text(), self.value());
+        let (figure, ours, value) = (&self.figure, self.ours.text(), self.value());
+        println!("| {figure} | {ours} | {theirs} | {value:.2} | {target} | {met} | {before} |");
     }
 
     pub fn json(&self) -> Value {
         json!({ "figure": self.figure, "ours": self.ours, "theirs": self.theirs, "value": self.value(),
             "target": self.target, "met": self.is_met() })
+    }
+}
+
+/// The head of what [`Row::print`] prints.
+pub fn print_head() {
+    println!("| figure | ours, p50 (p10-p90) | theirs | ratio or figure | target | met | before |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+}
+
+/// The figures of an earlier run.
+#[derive(Default)]
+pub struct Record(BTreeMap<String, f64>);
+
+impl Record {
+    /// Of the JSON that a run wrote; nothing where there is none.
+    pub fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let run: Value = serde_json::from_str(&text).unwrap_or_default();
+        let rows = run["rows"].as_array().into_iter().flatten();
+        Self(rows.filter_map(|row| Some((row["figure"].as_str()?.into(), row["value"].as_f64()?))).collect())
     }
 }
