@@ -5,6 +5,7 @@
 //! outbox.
 
 mod asking;
+mod defaulting;
 
 use std::{collections::VecDeque, path::PathBuf};
 
@@ -14,10 +15,9 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 use zbus::{Connection, Message, MessageStream, OwnedVariant, names::OwnedUniqueName};
 
-use self::asking::{gone, hung, not_reported};
+use self::asking::{gone, hung};
 use crate::{
     calls::{self, Call, Calls, MANAGER, Waiter},
-    default_profile,
     handle::{Command, Inbox},
     hub::{Change, Event, Hub},
     journal,
@@ -334,44 +334,6 @@ impl Actor {
         let changed = changes.iter().any(|change| matches!(change, Change::Reconciled { changed: true, .. }));
         self.tell(known, changes);
         self.answer(move || waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(changed)))));
-    }
-
-    fn set_default(&mut self, profile: ProfileName, waiter: Waiter<()>) {
-        if !self.hub.has_report() {
-            return drop(waiter.send(Err(not_reported())));
-        }
-        if !self.hub.knows(&profile) {
-            let sentence = format!("there is no profile {profile}; sesame profile list shows them");
-            return drop(waiter.send(Err(Error::NoSuchProfile(sentence))));
-        }
-        self.default_writes.push_back((profile, waiter));
-        if self.default_writes.len() == 1 {
-            self.write_default();
-        }
-    }
-
-    fn write_default(&mut self) {
-        let Some((profile, _)) = self.default_writes.front() else { return };
-        let (profile, file, back) = (profile.clone(), self.default_file.clone(), self.inbox.sender.clone());
-        let write = tokio::task::spawn_blocking({
-            let profile = profile.clone();
-            move || default_profile::write(&file, &profile)
-        });
-        tokio::spawn(async move {
-            let Ok(written) = write.await else { return };
-            if let Some(back) = back.upgrade() {
-                let _ = back.send(Command::DefaultWritten(profile, written)).await;
-            }
-        });
-    }
-
-    fn default_written(&mut self, profile: ProfileName, written: Result<(), Error>) {
-        let Some((_, waiter)) = self.default_writes.pop_front() else { return };
-        if written.is_ok() {
-            self.apply(Event::DefaultChosen(profile));
-        }
-        self.answer(move || drop(waiter.send(written)));
-        self.write_default();
     }
 
     fn apply(&mut self, event: Event) {
