@@ -19,6 +19,7 @@ pub fn scenarios() -> Vec<Scenario> {
     );
     all.extend(scenarios!(&[Kind::DbusDaemon], &[];
         at_the_start_limit_the_advice_given_works,
+        a_daemon_secrets_that_cannot_start_again_is_failed,
         a_hub_that_starts_late_knows_that_systemd_gave_up,
         a_reloaded_service_manager_still_tells_the_reason,
     ));
@@ -140,10 +141,10 @@ async fn crash_until_systemd_gives_up(session: &UserSession) {
 }
 
 /// Runs the commands that `status` advises, word by word as they stand there.
-async fn follow_the_advice(session: &UserSession) {
+async fn follow_the_advice(session: &UserSession, reason: &str) {
     let shown = session.sesame(&["status"]).await.stdout_of_success();
     assert!(shown.contains("Health: failed\n"), "{shown}");
-    assert!(shown.contains("signal:SIGKILL"), "{shown}");
+    assert!(shown.contains(reason), "{shown}");
     let begin = shown.find("systemctl --user reset-failed").unwrap_or_else(|| panic!("no advice: {shown}"));
     let advice = shown[begin..].lines().next().unwrap();
     let advised = session.run(&["sh", "-c", advice]).await;
@@ -163,7 +164,28 @@ async fn at_the_start_limit_the_advice_given_works(session: UserSession) {
     assert_eq!(report.daemons["daemon-secrets"].state, "failed");
     assert_eq!(report.daemons["daemon-secrets"].reason.as_deref(), Some("signal:SIGKILL"));
     assert!(report.locked);
-    follow_the_advice(&session).await;
+    follow_the_advice(&session, "signal:SIGKILL").await;
+}
+
+/// Of the runs after the crash nobody hears but from systemd.
+async fn a_daemon_secrets_that_cannot_start_again_is_failed(session: UserSession) {
+    session.start().await;
+    let old = id_of_secrets(&session).await;
+    let mut recorder = session.recorder().await;
+    let broken = "[Unit]\nStartLimitBurst=3\n[Service]\nExecStart=\nExecStart=/bin/false\nRestartSec=200ms\n";
+    session.drop_in(SECRETS_UNIT, broken).await;
+    session.signal(SECRETS_UNIT, Signal::KILL).await;
+    let report = session.until_report("health to be failed", |report| report.health == "failed").await;
+    let row = &report.daemons["daemon-secrets"];
+    assert_eq!((row.state.as_str(), row.reason.as_deref()), ("failed", Some("exit-code:1")), "{row:?}");
+    assert!(row.restarts.is_some_and(|restarts| restarts >= 2), "{row:?}");
+    assert_eq!(session.sesame(&["check"]).await.code, 2);
+    let mut signals = recorder.signals("Profile").await;
+    signals.retain(|line| line.starts_with("DaemonChanged daemon-secrets"));
+    let told = ["lost", "failed"].map(|state| format!("DaemonChanged daemon-secrets {state} {old} exit-code:1"));
+    assert_eq!(signals[signals.len() - 2..], told, "each crash passes through failed: {signals:#?}");
+    session.drop_in(SECRETS_UNIT, "").await;
+    follow_the_advice(&session, "exit-code:1").await;
 }
 
 async fn a_hub_that_starts_late_knows_that_systemd_gave_up(session: UserSession) {

@@ -46,7 +46,7 @@ pub struct Actor {
     unit: UnitFacts,
     // A change that came while the unit was being read: the reading may be older than it.
     reread_unit: bool,
-    // When a loss that systemd did not explain is told without its reason.
+    // When a loss that systemd did not explain is told without its reason, and what it last said is believed.
     reason_due: Option<Instant>,
     last_heard: Instant,
     last_probe: Option<Instant>,
@@ -249,12 +249,14 @@ impl Actor {
         // A unit that changes is loaded; that never changes and is not told.
         let facts = UnitFacts { load_state: "loaded".into(), ..self.unit.clone() };
         self.apply(Event::UnitRead(DaemonName::Secrets, facts));
+        self.settle_in_time();
         self.read_unit(DaemonName::Secrets);
     }
 
     fn unit_read(&mut self, unit: DaemonName, answer: &Message) {
         if let Some(facts) = stream::unit(answer) {
             self.apply(Event::UnitRead(unit, facts));
+            self.settle_in_time();
         }
         if unit == DaemonName::Secrets && std::mem::take(&mut self.reread_unit) {
             self.read_unit(unit);

@@ -40,7 +40,7 @@ pub enum Event {
     OwnerGone,
     /// systemd was read.
     UnitRead(DaemonName, UnitFacts),
-    /// The reason of a loss has been waited for long enough.
+    /// The reason of a loss, or another word of systemd, has been waited for long enough.
     ReasonOverdue,
     /// The default profile is written.
     DefaultChosen(ProfileName),
@@ -137,9 +137,9 @@ impl Hub {
         self.peers.is_introduced(DaemonName::Secrets)
     }
 
-    /// Whether the loss of daemon-secrets waits for its reason.
-    pub fn is_unexplained(&self) -> bool {
-        self.peers.is_unexplained(DaemonName::Secrets)
+    /// Whether the loss of daemon-secrets waits for its reason, or systemd may have given up on it.
+    pub fn is_unsettled(&self) -> bool {
+        self.peers.is_unsettled(DaemonName::Secrets)
     }
 
     /// What daemon-secrets' state is.
@@ -209,7 +209,7 @@ impl Hub {
                 self.peers.lose(name, now_usec)
             }
             Event::UnitRead(unit, facts) => self.peers.read_unit(unit, facts, now_usec),
-            Event::ReasonOverdue => self.peers.explain_by_now(name, now_usec),
+            Event::ReasonOverdue => self.peers.settle(name, now_usec),
             Event::DefaultChosen(profile) => {
                 self.default_profile = profile;
                 Vec::new()

@@ -107,6 +107,21 @@ struct Peer {
     // Its end is known, but not why: `DaemonLost` waits for that.
     unexplained: bool,
     unit: Option<UnitFacts>,
+    // Whether `run` is the unit's, as a reading showed: what is read once that has ended may be of a run after it.
+    of_unit: bool,
+    // A run after `run` is read as failed, which passes at every crash.
+    doubtful: bool,
+}
+
+impl Peer {
+    fn facts(&self) -> Option<&UnitFacts> {
+        self.unit.as_ref().filter(|facts| facts.is_loaded())
+    }
+
+    /// Whether `facts` are of the last run. Of one that was never seen all are.
+    fn is_of_run(&self, facts: &UnitFacts) -> bool {
+        self.run.as_ref().is_none_or(|run| run.id == facts.invocation)
+    }
 }
 
 /// Every daemon, by name.
@@ -130,6 +145,8 @@ impl DaemonTracker {
             ended: State::Stopped,
             unexplained: false,
             unit: None,
+            of_unit: false,
+            doubtful: false,
         };
         Self { peers: [(DaemonName::Profile, unseen.clone()), (DaemonName::Secrets, unseen)].into() }
     }
@@ -147,7 +164,8 @@ impl DaemonTracker {
     /// Records that `name` runs as `id`. The old id where a known name announces a new one.
     pub fn track(&mut self, name: DaemonName, run: Introduction) -> Option<String> {
         let peer = self.peer(name);
-        peer.present = true;
+        (peer.present, peer.doubtful) = (true, false);
+        peer.of_unit = peer.unit.as_ref().is_some_and(|facts| facts.invocation == run.id);
         let old = peer.run.replace(run.clone()).filter(|old| old.id != run.id)?;
         Some(old.id)
     }
@@ -155,7 +173,7 @@ impl DaemonTracker {
     /// `name` says who it is: it runs. A new id where the last run did not end on purpose is a crash-restart.
     pub fn introduce(&mut self, name: DaemonName, run: Introduction, now_usec: u64) -> Vec<PeerChange> {
         // How the last run ended must be settled before the next one counts.
-        let mut changes = self.explain_by_now(name, now_usec);
+        let mut changes = self.settle(name, now_usec);
         let stopped = !self.is_introduced(name) && self.peers[&name].ended == State::Stopped;
         let new = run.id.clone();
         let old = self.track(name, run);
@@ -208,9 +226,9 @@ impl DaemonTracker {
         changes
     }
 
-    /// Whether a loss of `name` waits for its reason.
-    pub fn is_unexplained(&self, name: DaemonName) -> bool {
-        self.peers[&name].unexplained
+    /// Whether a loss of `name` waits for its reason, or systemd may have given up on it.
+    pub fn is_unsettled(&self, name: DaemonName) -> bool {
+        self.peers[&name].unexplained || self.peers[&name].doubtful
     }
 
     /// systemd was read. What that tells of the run that ended, or of one that was never seen.
@@ -223,13 +241,22 @@ impl DaemonTracker {
         if of_next_run && peer.unexplained {
             return Vec::new();
         }
+        peer.of_unit |= old_run.is_some_and(|id| id == facts.invocation);
         peer.unit = Some(facts);
-        if peer.unexplained { self.explain(name, now_usec, Fate::lasts) } else { self.follow_unit(name, now_usec) }
+        if peer.unexplained {
+            return self.explain(name, now_usec, Fate::lasts);
+        }
+        let passes_perhaps = of_next_run && matches!(self.fate_of_unit(name), Some(Fate::Failed(_)));
+        self.peer(name).doubtful = passes_perhaps;
+        if passes_perhaps { Vec::new() } else { self.follow_unit(name, now_usec) }
     }
 
-    /// The reason of a loss has been waited for long enough: what was read last is believed.
-    pub fn explain_by_now(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
+    /// It has been waited for long enough: what was read last is believed.
+    pub fn settle(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
         let mut changes = self.explain(name, now_usec, |_| true);
+        if std::mem::take(&mut self.peer(name).doubtful) {
+            changes.extend(self.follow_unit(name, now_usec));
+        }
         if std::mem::take(&mut self.peer(name).unexplained) {
             changes.push(PeerChange::Lost { name, id: self.id(name), reason: "unknown".into() });
         }
@@ -239,7 +266,8 @@ impl DaemonTracker {
     /// Settles how the last run ended, where a reading that is `believed` says so.
     fn explain(&mut self, name: DaemonName, now_usec: u64, believed: impl Fn(&Fate) -> bool) -> Vec<PeerChange> {
         let peer = &self.peers[&name];
-        let Some(fate) = self.fate(name).filter(|fate| peer.unexplained && believed(fate)) else { return Vec::new() };
+        let fate = peer.facts().filter(|facts| peer.is_of_run(facts)).map(UnitFacts::fate);
+        let Some(fate) = fate.filter(|fate| peer.unexplained && believed(fate)) else { return Vec::new() };
         let (state, reason) = match fate {
             Fate::Alive => return Vec::new(),
             Fate::Asked | Fate::Stopped => (State::Stopped, "stopped".to_owned()),
@@ -258,7 +286,7 @@ impl DaemonTracker {
 
     /// A daemon that is not there, and whose end is settled: systemd may give up on it, or forget that it did.
     fn follow_unit(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
-        let Some(fate) = self.fate(name).filter(|_| !self.lives(name)) else { return Vec::new() };
+        let Some(fate) = self.fate_of_unit(name).filter(|_| !self.lives(name)) else { return Vec::new() };
         let (state, reason) = match fate {
             Fate::Failed(reason) => (State::Failed, Some(reason)),
             Fate::Lost(reason) => (State::Lost, Some(reason)),
@@ -271,12 +299,11 @@ impl DaemonTracker {
         self.set(name, state, now_usec, anyway).into_iter().collect()
     }
 
-    /// What systemd says of the last run, if it was systemd's.
-    fn fate(&self, name: DaemonName) -> Option<Fate> {
+    /// What systemd says of the last run, if it was systemd's; or of one after it, that ended before it said who it was.
+    fn fate_of_unit(&self, name: DaemonName) -> Option<Fate> {
         let peer = &self.peers[&name];
-        let facts = peer.unit.as_ref().filter(|facts| facts.is_loaded())?;
-        let same_run = peer.run.as_ref().is_none_or(|run| run.id == facts.invocation);
-        same_run.then(|| facts.fate())
+        let of_later_run = peer.of_unit && !peer.present;
+        peer.facts().filter(|facts| peer.is_of_run(facts) || of_later_run).map(UnitFacts::fate)
     }
 
     fn lives(&self, name: DaemonName) -> bool {
@@ -287,7 +314,7 @@ impl DaemonTracker {
     pub fn row(&self, name: DaemonName) -> DaemonRow {
         let peer = &self.peers[&name];
         let lives = self.lives(name);
-        let run_by_systemd = self.fate(name).and(peer.unit.as_ref());
+        let run_by_systemd = self.fate_of_unit(name).and(peer.unit.as_ref());
         DaemonRow {
             id: peer.run.as_ref().map(|run| run.id.clone()),
             state: peer.state.as_str().into(),

@@ -17,7 +17,7 @@ use crate::{
 /// How long daemon-secrets may be silent before somebody who looks has it probed, and the least time between probes.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// How long `DaemonLost` waits for systemd's reason.
+/// How long `DaemonLost` waits for systemd's reason, and what may pass at once is not believed.
 const REASON_DEADLINE: Duration = Duration::from_millis(100);
 
 impl Actor {
@@ -25,10 +25,17 @@ impl Actor {
     pub(super) fn wait_for_reason(&mut self) {
         if self.owners.manager.is_none() {
             self.apply(Event::ReasonOverdue);
-        } else if self.hub.is_unexplained() {
+        } else if self.hub.is_unsettled() {
             self.reason_due = Some(Instant::now() + REASON_DEADLINE);
             self.read_unit(DaemonName::Secrets);
         }
+    }
+
+    /// What was read of a unit may pass at once: if nothing follows it is believed.
+    pub(super) fn settle_in_time(&mut self) {
+        let unsettled = self.hub.is_unsettled();
+        let due = || Instant::now() + REASON_DEADLINE;
+        self.reason_due = unsettled.then(|| self.reason_due.unwrap_or_else(due));
     }
 
     pub(super) fn read_unit(&mut self, unit: DaemonName) {

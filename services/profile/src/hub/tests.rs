@@ -77,7 +77,7 @@ fn a_loss_is_told_in_the_order_of_the_contract() {
         matches!(&told[2], Change::Peer(PeerChange::Changed { state: State::Lost, reason, .. }) if reason == "unknown")
     );
     assert_eq!(told.len(), 3);
-    assert!(hub.is_unexplained());
+    assert!(hub.is_unsettled());
     let lost = PeerChange::Lost { name: DaemonName::Secrets, id: "a".into(), reason: "unknown".into() };
     assert_eq!(hub.apply(Event::ReasonOverdue, 10), [Change::Peer(lost)]);
     let report = hub.report();

@@ -47,8 +47,8 @@ fn a_new_id_after_a_loss_is_a_crash_restart() {
     let mut peers = DaemonTracker::new(0);
     peers.introduce(SECRETS, run("a"), 1);
     assert_eq!(peers.lose(SECRETS, 2), [changed(State::Lost, "a", "unknown")]);
-    assert_eq!(peers.explain_by_now(SECRETS, 3), [lost("a", "unknown")]);
-    assert_eq!(peers.explain_by_now(SECRETS, 4), [], "lost once");
+    assert_eq!(peers.settle(SECRETS, 3), [lost("a", "unknown")]);
+    assert_eq!(peers.settle(SECRETS, 4), [], "lost once");
     let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
     assert_eq!(peers.introduce(SECRETS, run("b"), 4), [restarted, changed(State::Running, "b", "unknown")]);
     assert_eq!(peers.row(SECRETS).reason.as_deref(), Some("unknown"), "kept while it runs");
@@ -95,7 +95,7 @@ fn systemds_reason_is_told_once_and_kept() {
     let told = peers.read_unit(SECRETS, restarting.clone(), 5);
     assert_eq!(told, [changed(State::Lost, "a", reason), lost("a", reason)]);
     assert_eq!(peers.read_unit(SECRETS, restarting, 6), []);
-    assert_eq!(peers.explain_by_now(SECRETS, 7), []);
+    assert_eq!(peers.settle(SECRETS, 7), []);
     peers.read_unit(SECRETS, unit("b", "activating", "start", "success"), 8);
     let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
     assert_eq!(peers.introduce(SECRETS, run("b"), 9), [restarted, changed(State::Running, "b", reason)]);
@@ -115,7 +115,7 @@ fn a_stop_is_believed_when_nothing_follows() {
     let mut peers = running();
     peers.lose(SECRETS, 3);
     assert_eq!(peers.read_unit(SECRETS, unit("a", "inactive", "dead", "success"), 4), []);
-    assert_eq!(peers.explain_by_now(SECRETS, 5), [changed(State::Stopped, "a", "stopped")]);
+    assert_eq!(peers.settle(SECRETS, 5), [changed(State::Stopped, "a", "stopped")]);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_run_by_hand_is_not_explained_by_a_unit_of_the_same_name() {
     peers.introduce(SECRETS, run("a"), 2);
     peers.lose(SECRETS, 3);
     peers.read_unit(SECRETS, unit("other", "inactive", "dead", "success"), 4);
-    assert_eq!(peers.explain_by_now(SECRETS, 5), [lost("a", "unknown")]);
+    assert_eq!(peers.settle(SECRETS, 5), [lost("a", "unknown")]);
     assert_eq!(peers.row(SECRETS).unit, None);
 }
 
@@ -153,10 +153,10 @@ fn a_unit_that_failed_before_it_was_ever_seen_is_failed() {
 fn an_owner_that_never_said_who_it_is_is_not_lost_again() {
     let mut peers = running();
     peers.lose(SECRETS, 3);
-    peers.explain_by_now(SECRETS, 4);
+    peers.settle(SECRETS, 4);
     assert_eq!(peers.unanswered(SECRETS, 5), Some(changed(State::Unresponsive, "a", "unknown")));
     assert_eq!(peers.lose(SECRETS, 6), [changed(State::Lost, "a", "unknown")], "as before it came");
-    assert_eq!(peers.explain_by_now(SECRETS, 7), [], "and DaemonLost only once");
+    assert_eq!(peers.settle(SECRETS, 7), [], "and DaemonLost only once");
     let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
     assert!(peers.introduce(SECRETS, run("b"), 8).contains(&restarted), "what counts is how the last run ended");
 }
@@ -166,5 +166,33 @@ fn an_owner_that_never_said_who_it_is_was_no_daemon() {
     let mut peers = DaemonTracker::new(0);
     peers.unanswered(SECRETS, 1);
     assert_eq!(peers.lose(SECRETS, 2), [changed(State::Stopped, "", "")]);
-    assert_eq!(peers.explain_by_now(SECRETS, 3), []);
+    assert_eq!(peers.settle(SECRETS, 3), []);
+}
+
+/// A start that fails before the daemon says who it is: of each such run only systemd knows.
+#[test]
+fn systemd_gives_up_on_runs_that_never_said_who_they_are() {
+    let mut peers = running();
+    peers.lose(SECRETS, 3);
+    peers.read_unit(SECRETS, unit("a", "activating", "auto-restart", "signal"), 4);
+    assert_eq!(peers.read_unit(SECRETS, unit("b", "activating", "start", "success"), 5), []);
+    assert_eq!(peers.row(SECRETS).restarts, Some(3), "it is systemd's still");
+    assert_eq!(peers.read_unit(SECRETS, unit("b", "failed", "failed", "oom-kill"), 6), [], "passes at every crash");
+    assert!(peers.is_unsettled(SECRETS));
+    let again = peers.read_unit(SECRETS, unit("b", "activating", "auto-restart", "oom-kill"), 6);
+    assert_eq!(again, [changed(State::Lost, "a", "oom-kill")]);
+    assert!(!peers.is_unsettled(SECRETS));
+    peers.read_unit(SECRETS, unit("c", "failed", "failed", "oom-kill"), 7);
+    assert_eq!(peers.settle(SECRETS, 8), [changed(State::Failed, "a", "oom-kill")]);
+    assert_eq!(peers.settle(SECRETS, 9), []);
+    let reset = peers.read_unit(SECRETS, unit("c", "inactive", "dead", "success"), 10);
+    assert_eq!(reset, [changed(State::Stopped, "a", "oom-kill")]);
+}
+
+#[test]
+fn a_later_run_does_not_explain_the_one_before_it() {
+    let mut peers = running();
+    peers.read_unit(SECRETS, unit("b", "activating", "auto-restart", "oom-kill"), 3);
+    assert_eq!(peers.lose(SECRETS, 4), [changed(State::Lost, "a", "unknown")]);
+    assert_eq!(peers.settle(SECRETS, 5), [lost("a", "unknown")]);
 }
