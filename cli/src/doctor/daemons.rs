@@ -1,8 +1,11 @@
 //! Who owns the daemons' names, who would be started for them, and what they say of themselves.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{fs, time::Duration};
 
-use dbus_interfaces::{daemon, profile, secrets};
+use dbus_interfaces::{
+    daemon, profile,
+    secrets::{self, Vaults},
+};
 use serde::Deserialize;
 use zbus::{Type, wire::as_variant};
 
@@ -18,8 +21,8 @@ use crate::{
 pub(super) struct Running {
     /// daemon-secrets' process, where it runs.
     pub secrets: Option<u32>,
-    /// The profiles that daemon-secrets has, where it tells.
-    pub vaults: Option<BTreeSet<String>>,
+    /// The vaults that daemon-secrets has, where it tells.
+    pub vaults: Option<Vaults>,
 }
 
 /// What a daemon says of itself.
@@ -70,8 +73,7 @@ pub(super) async fn look(bus: &Bus, patience: Duration, diagnosis: &mut Diagnosi
         diagnosis.add(findings(&Facts { daemon, unit, activatable, owner }));
     }
     if running.secrets.is_some() {
-        let vaults = daemons::vaults(bus, Deadline::after(patience)).await;
-        running.vaults = vaults.ok().map(|vaults| vaults.into_keys().collect());
+        running.vaults = daemons::vaults(bus, Deadline::after(patience)).await.ok();
     }
     running
 }

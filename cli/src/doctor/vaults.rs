@@ -1,14 +1,10 @@
-//! Folders that hold no vault, vaults that daemon-secrets does not have, profiles without a vault, and vaults whose key
-//! lies in one place only.
+//! Vaults that something is wrong with, folders that hold none, vaults that daemon-secrets does not have, profiles without a
+//! vault, and vaults whose key lies in one place only.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path};
 
 use daemon_config::ConfigFile;
-use dbus_interfaces::{ProfileName, places};
+use dbus_interfaces::{ProfileName, places, secrets::Vaults};
 
 use super::{Diagnosis, Finding, Severity, backup, finding, quoted};
 
@@ -16,10 +12,10 @@ use super::{Diagnosis, Finding, Severity, backup, finding, quoted};
 #[derive(Default)]
 struct Facts<'k> {
     folder: String,
-    /// By the folder's name: whether it has both files.
+    /// By the folder's name: whether it has both files, as far as that can be told.
     found: BTreeMap<String, bool>,
-    /// The profiles that daemon-secrets has, where it tells.
-    known: Option<&'k BTreeSet<String>>,
+    /// The vaults that daemon-secrets has, where it tells.
+    known: Option<&'k Vaults>,
     /// The default profile, and its file.
     default: Option<(String, String)>,
     /// The profiles that the configuration names, and its file.
@@ -27,7 +23,7 @@ struct Facts<'k> {
     config: String,
 }
 
-pub(super) fn look(known: Option<&BTreeSet<String>>, diagnosis: &mut Diagnosis) {
+pub(super) fn look(known: Option<&Vaults>, diagnosis: &mut Diagnosis) {
     let folder = match places::vaults_folder() {
         Ok(folder) => folder,
         Err(error) => return diagnosis.skip("vaults", error),
@@ -45,7 +41,10 @@ pub(super) fn look(known: Option<&BTreeSet<String>>, diagnosis: &mut Diagnosis) 
         facts.configured = ConfigFile::new(path).load().config.profiles.keys().map(ToString::to_string).collect();
     }
     diagnosis.add(findings(&facts));
-    diagnosis.add(backup::advice(&folder, facts.found.iter().filter(|(_, whole)| **whole).map(|(name, _)| name)));
+    let is_sound = |name: &str| known.and_then(|known| known.get(name)).is_none_or(|vault| vault.error.is_none());
+    // A copy of a vault that is damaged could take the place of a good one.
+    let worth_a_copy = facts.found.iter().filter(|(name, whole)| **whole && is_sound(name));
+    diagnosis.add(backup::advice(&folder, worth_a_copy.map(|(name, _)| name)));
 }
 
 fn found(folder: &Path) -> BTreeMap<String, bool> {
@@ -53,7 +52,11 @@ fn found(folder: &Path) -> BTreeMap<String, bool> {
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     folders
         .map(|entry| {
-            let whole = ["identity.age", "items.age"].iter().all(|file| entry.path().join(file).is_file());
+            let is_missing = |file: &&str| match fs::metadata(entry.path().join(file)) {
+                Ok(found) => !found.is_file(),
+                Err(cause) => cause.kind() == ErrorKind::NotFound,
+            };
+            let whole = !["identity.age", "items.age"].iter().any(is_missing);
             (entry.file_name().to_string_lossy().into_owned(), whole)
         })
         .collect()
@@ -68,14 +71,25 @@ fn findings(facts: &Facts<'_>) -> Vec<Finding> {
                             is no profile's";
             let mend = format!("ls -la {place} (then restore the missing file from a copy, or remove the folder)");
             all.push(finding("folder-without-vault", Severity::Warning, name, sentence, mend));
-        } else if facts.known.is_some_and(|known| !known.contains(name)) {
+        } else if facts.known.is_some_and(|known| !known.contains_key(name)) {
             let sentence =
                 "there is a vault on the disk that daemon-secrets does not have: it came while the daemon ran";
             let mend = "systemctl --user restart open-sesame-secrets.service";
             all.push(finding("vault-without-profile", Severity::Warning, name, sentence, mend));
         }
     }
-    for name in facts.known.into_iter().flatten().filter(|name| !facts.found.contains_key(*name)) {
+    for (name, vault) in facts.known.into_iter().flatten() {
+        let Some(error) = &vault.error else { continue };
+        let place = format!("{}/{}", facts.folder, quoted(name));
+        let (id, mend) = match vault.error_code.as_deref() {
+            Some("write-failed") => {
+                ("write-failed", format!("df -h {place}; ls -la {place} (then store something again)"))
+            }
+            _ => ("corrupt", format!("ls -la {place} (then restore it from a copy)")),
+        };
+        all.push(finding(id, Severity::Error, name, error, mend));
+    }
+    for name in facts.known.into_iter().flat_map(Vaults::keys).filter(|name| !facts.found.contains_key(*name)) {
         let sentence = "daemon-secrets has a vault whose folder is gone from the disk; keep the daemon running until it \
                         is back, if the vault is unlocked";
         let mend = format!("ls -la {} (then restore {name} from a copy)", facts.folder);
@@ -97,14 +111,56 @@ fn findings(facts: &Facts<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use dbus_interfaces::secrets::VaultState;
+
     use super::*;
+
+    fn locked() -> VaultState {
+        VaultState {
+            locked: true,
+            active: false,
+            since_usec: 0,
+            reason: "never-unlocked".into(),
+            error: None,
+            error_code: None,
+        }
+    }
+
+    /// Root sees everything, so this tells only where somebody else tests.
+    #[test]
+    fn what_cannot_be_looked_at_is_not_said_to_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["closed", "empty"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        for file in ["identity.age", "items.age"] {
+            fs::write(folder.path().join("closed").join(file), "").unwrap();
+        }
+        let mode = |mode| fs::set_permissions(folder.path().join("closed"), fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o000);
+        let found = found(folder.path());
+        mode(0o700);
+        assert_eq!(found, [("closed", true), ("empty", false)].map(|(name, whole)| (name.to_owned(), whole)).into());
+    }
 
     #[test]
     fn disk_daemon_and_configuration_are_compared() {
-        let known = BTreeSet::from(["personal".to_owned(), "gone".to_owned()]);
+        let vault = |error: Option<&str>| VaultState {
+            error: error.map(|_| "it is so".into()),
+            error_code: error.map(Into::into),
+            ..locked()
+        };
+        let known = Vaults::from([
+            ("personal".to_owned(), vault(None)),
+            ("gone".to_owned(), vault(None)),
+            ("bad".to_owned(), vault(Some("corrupt"))),
+            ("full".to_owned(), vault(Some("write-failed"))),
+        ]);
         let facts = Facts {
             folder: "/vaults".into(),
-            found: [("personal", true), ("new", true), ("half", false), (".x", true)]
+            found: [("personal", true), ("new", true), ("half", false), (".x", true), ("bad", true), ("full", true)]
                 .map(|(name, whole)| (name.to_owned(), whole))
                 .into(),
             known: Some(&known),
@@ -117,6 +173,8 @@ mod tests {
             ("folder-without-vault", ".x"),
             ("folder-without-vault", "half"),
             ("vault-without-profile", "new"),
+            ("corrupt", "bad"),
+            ("write-failed", "full"),
             ("profile-without-folder", "gone"),
             ("default-without-vault", "missing"),
             ("config-without-vault", "wrok"),
