@@ -45,6 +45,16 @@ pub fn secrets() -> Vec<CompletionCandidate> {
     names().unwrap_or_default().into_iter().map(CompletionCandidate::new).collect()
 }
 
+/// `VAR=NAME`, once `VAR=` is typed. bash takes the two apart at the sign, and then nothing is offered.
+pub fn mappings(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some((variable, name)) = typed.to_str().and_then(|typed| typed.split_once('=')) else { return Vec::new() };
+    let secrets = secrets().into_iter().filter_map(|secret| secret.get_value().to_str().map(str::to_owned));
+    secrets
+        .filter(|secret| secret.starts_with(name))
+        .map(|secret| CompletionCandidate::new(format!("{variable}={secret}")))
+        .collect()
+}
+
 fn typed_profile(typed: &[impl AsRef<OsStr>]) -> Option<ProfileName> {
     let mut words = typed.iter().filter_map(|word| word.as_ref().to_str());
     let mut profile = None;

@@ -4,8 +4,8 @@
 
 use std::ffi::OsString;
 
-use clap::{Args as Group, Subcommand, ValueEnum, ValueHint};
-use clap_complete::ArgValueCandidates;
+use clap::{Args as Group, Subcommand, ValueEnum};
+use clap_complete::{ArgValueCandidates, ArgValueCompleter, PathCompleter};
 use dbus_interfaces::SecretName;
 
 use super::{Timeout, WhichProfile, values::mapping};
@@ -100,14 +100,14 @@ pub struct Run {
     #[command(flatten)]
     pub which: WhichProfile,
     /// Set VAR to the secret NAME; may be given several times, and then only the named secrets are set
-    #[arg(long, value_name = "VAR=NAME", value_parser = mapping)]
+    #[arg(long, value_name = "VAR=NAME", value_parser = mapping, add = ArgValueCompleter::new(complete::mappings))]
     pub env: Vec<(String, SecretName)>,
     /// Set VAR to the path /dev/fd/N of a sealed memory file that holds the secret NAME; may be given several times
-    #[arg(long, value_name = "VAR=NAME", value_parser = mapping)]
+    #[arg(long, value_name = "VAR=NAME", value_parser = mapping, add = ArgValueCompleter::new(complete::mappings))]
     pub file: Vec<(String, SecretName)>,
     #[command(flatten)]
     pub timeout: Timeout,
     /// The program to run, and its arguments
-    #[arg(last = true, required = true, value_hint = ValueHint::CommandWithArguments)]
+    #[arg(last = true, required = true, add = ArgValueCompleter::new(PathCompleter::any()))]
     pub command: Vec<OsString>,
 }

@@ -24,6 +24,13 @@ async fn names_of_profiles_and_secrets_are_offered() {
     assert!(offered(&session, "sesame secret get ").await.contains(&"a".into()));
     assert_eq!(offered(&session, "sesame secret get -p work d").await, ["db"]);
     assert_eq!(offered(&session, "sesame un").await, ["unlock"]);
+    assert_eq!(offered(&session, "sesame run -p work --env URL=d").await, ["URL=db"]);
+    let program = session.path("server-1");
+    std::fs::write(&program, "").unwrap();
+    let typed = program.display().to_string();
+    for line in [format!("sesame run -- {}", &typed[..typed.len() - 1]), format!("sesame run -- ls {typed}")] {
+        assert_eq!(offered(&session, &line).await, [typed.as_str()]);
+    }
 }
 
 #[tokio::test]
