@@ -151,7 +151,13 @@ pub fn socket_of(address: &str) -> Option<PathBuf> {
 /// # Errors
 /// A folder cannot be made.
 fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|cause| {
+        let sentence = format!(
+            "the folder {} could not be made: {cause}; let this user write where it is to be",
+            folder.display()
+        );
+        io::Error::new(cause.kind(), sentence)
+    })
 }
 
 #[cfg(test)]
@@ -175,6 +181,15 @@ mod tests {
         assert_eq!(Sandbox::of(Some(ABI::V5), false), Sandbox::Partial, "no scopes yet");
         assert_eq!(Sandbox::of(Some(ABI::V6), false), Sandbox::Full);
         assert_eq!(Sandbox::of(Some(ABI::V10), true), Sandbox::Partial, "abstract sockets stay open");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        fs::write(&file, "").unwrap();
+        let refused = Rules::for_folders([file.join("folder")]).unwrap_err().to_string();
+        assert!(refused.contains(&format!("{} could not be made: Not a directory", file.join("folder").display())));
     }
 
     /// In a thread of its own: the sandbox stays for as long as the thread does.

@@ -110,9 +110,9 @@ impl Store {
         Ok(())
     }
 
-    /// Every name that is a profile's. What has no such name is no vault, and not ours.
+    /// Every folder whose name is a profile's. What else lies there is no vault, and not ours.
     fn profiles(&self) -> Result<Vec<ProfileName>, Error> {
-        let names = entries(&self.folder)?.into_iter();
+        let names = entries(&self.folder)?.into_iter().filter(|path| !path.is_file());
         Ok(names.filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect())
     }
 

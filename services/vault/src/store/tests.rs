@@ -251,3 +251,10 @@ fn the_store_is_shared_between_threads() {
     shared::<OpenVault>();
     shared::<Change>();
 }
+
+#[test]
+fn a_file_among_the_vaults_is_none() {
+    let sandbox = Sandbox::with_two();
+    fs::write(sandbox.file("notes"), "mine").unwrap();
+    assert!(sandbox.store.list().unwrap().keys().eq(&[profile("personal"), profile("work")]));
+}
