@@ -49,7 +49,15 @@ async fn start_one(bus: &Bus, daemon: Service<'_>, deadline: Deadline) -> Result
     }
     let not_started = |why: String| Error::NotStarted { who: daemon.who, why };
     match bus.call::<u32>(DRIVER, "StartServiceByName", &(daemon.name, 0_u32), deadline).await {
-        Err(Error::NotRunning(_)) => Err(not_started("the session bus knows no activation file for it".into())),
+        // dbus-broker says the same of a program that ended before it had its name.
+        Err(Error::NotRunning(_)) => {
+            let known = bus.call::<Vec<String>>(DRIVER, "ListActivatableNames", &(), deadline).await?;
+            let why = match known.iter().any(|name| name == daemon.name) {
+                true => "it ended before it was ready",
+                false => "the session bus knows no activation file for it",
+            };
+            Err(not_started(why.into()))
+        }
         Err(Error::NoAnswer { limit, .. }) => Err(not_started(format!("not within {} s", limit.as_secs()))),
         Err(Error::Call { cause, .. }) => Err(not_started(cause.to_string())),
         answer => answer.map(|_| true),

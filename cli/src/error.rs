@@ -73,6 +73,9 @@ pub enum Error {
     /// A passphrase is needed and there is no terminal to ask for it.
     #[error("a passphrase is needed, and there is no terminal to ask for it")]
     NoTerminal,
+    /// The same of the passphrase that is to be the new one, beside one that was given.
+    #[error("a new passphrase is needed, and there is no terminal to ask for it")]
+    NoTerminalForNew,
     /// The user did not want to answer.
     #[error("it was cancelled; nothing was tried")]
     Cancelled,
@@ -116,7 +119,7 @@ impl Error {
             Self::NoBus { .. } => Code::NoBus,
             Self::NotRunning(_) | Self::Died(_) | Self::NotStarted { .. } | Self::NotReported => Code::NotRunning,
             Self::NoAnswer { .. } | Self::Unresponsive => Code::NoAnswer,
-            Self::NoTerminal | Self::Cancelled | Self::Askpass { .. } => Code::Locked,
+            Self::NoTerminal | Self::NoTerminalForNew | Self::Cancelled | Self::Askpass { .. } => Code::Locked,
             Self::NoProfile { .. } => Code::Missing,
             Self::Refused(refusal) => refusal_code(refusal),
             Self::Exec { code, .. } => *code,
@@ -141,9 +144,12 @@ impl Error {
             Self::NotRunning(_) | Self::Died(_) | Self::NotReported => {
                 "start it: sesame unlock (the very first time: sesame init)"
             }
-            Self::NotStarted { .. } => "see whether it is installed: command -v daemon-profile daemon-secrets",
+            Self::NotStarted { .. } => "see what is wrong with it: sesame doctor",
             Self::Unresponsive => "see since when, and what to do: sesame status",
             Self::NoTerminal => "run it in a terminal, or give --passphrase-file FILE or --passphrase-fd N",
+            Self::NoTerminalForNew => {
+                "run it in a terminal, or give --new-passphrase-file FILE or --new-passphrase-fd N"
+            }
             Self::Askpass { .. } => {
                 "choose another with askpass in config.toml, run it in a terminal, or give --passphrase-file FILE"
             }

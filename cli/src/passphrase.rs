@@ -70,8 +70,7 @@ impl Source {
         let (name, read) = match self {
             Self::User => return Ok(None),
             Self::Descriptor(0) => ("descriptor 0".into(), input::standard().and_then(limited)),
-            // Opening it again takes no unsafe code; a pipe stays the same pipe.
-            Self::Descriptor(number) => (format!("descriptor {number}"), open(Path::new(&format!("/dev/fd/{number}")))),
+            Self::Descriptor(number) => (format!("descriptor {number}"), input::descriptor(*number).and_then(limited)),
             Self::File(path) => (path.display().to_string(), open(path)),
         };
         read.map(Some).map_err(|cause| Error::File { name, cause })

@@ -20,7 +20,7 @@ const LONGEST_LINE: usize = 4095;
 /// Asks for one line on the terminal of this process, wherever its standard input comes from.
 ///
 /// # Errors
-/// [`Error::NoTerminal`], [`Error::Interrupted`], or what the system said.
+/// [`Error::NoTerminal`], [`Error::Interrupted`], that nothing was typed, or what the system said.
 pub async fn ask(prompt: &str) -> Result<SecretSlice<u8>, Error> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(|_| Error::NoTerminal)?;
     // A program in the background of a terminal, as all of a desktop may be, would be stopped when it reads from it.
@@ -44,13 +44,14 @@ fn failed(cause: impl Into<io::Error>) -> Error {
     Error::File { name: "the terminal".into(), cause: cause.into() }
 }
 
-/// Reads up to the first newline, or the end.
+/// Reads up to the first newline, or the end; an end at once, Ctrl-D, is no answer.
 fn read_line(mut terminal: File) -> Result<Vec<u8>, Error> {
     let mut line = vec![0; LONGEST_LINE + 1];
     let mut length = 0;
     // A terminal hands over a line at once, unless Ctrl-D cuts it into pieces.
     while length < line.len() && !line[..length].ends_with(b"\n") {
         match terminal.read(&mut line[length..]).map_err(failed)? {
+            0 if length == 0 => return Err(Error::Other("no answer was typed; nothing was tried".into())),
             0 => break,
             read => length += read,
         }

@@ -16,10 +16,10 @@ pub fn scenarios() -> Vec<Scenario> {
         a_daemon_secrets_that_is_told_to_end_by_somebody_else_is_restarted,
         both_killed_at_once_come_back,
         a_death_while_the_hub_is_stopped_is_told_when_it_wakes,
+        a_daemon_secrets_that_cannot_start_again_is_failed,
     );
     all.extend(scenarios!(&[Kind::DbusDaemon], &[];
         at_the_start_limit_the_advice_given_works,
-        a_daemon_secrets_that_cannot_start_again_is_failed,
         a_hub_that_starts_late_knows_that_systemd_gave_up,
         a_reloaded_service_manager_still_tells_the_reason,
     ));
@@ -184,6 +184,13 @@ async fn a_daemon_secrets_that_cannot_start_again_is_failed(session: UserSession
     signals.retain(|line| line.starts_with("DaemonChanged daemon-secrets"));
     let told = ["lost", "failed"].map(|state| format!("DaemonChanged daemon-secrets {state} {old} exit-code:1"));
     assert_eq!(signals[signals.len() - 2..], told, "each crash passes through failed: {signals:#?}");
+    if session.kind == Kind::DbusBroker {
+        // The bus says only that nobody is there.
+        let unlocked = session.sesame(&["unlock"]).await;
+        assert_eq!(unlocked.code, 3, "{unlocked:?}");
+        assert!(unlocked.stderr.contains("(it ended before it was ready)\n"), "{unlocked:?}");
+        assert!(unlocked.stderr.contains("sesame doctor\n"), "{unlocked:?}");
+    }
     session.drop_in(SECRETS_UNIT, "").await;
     follow_the_advice(&session, "exit-code:1").await;
 }

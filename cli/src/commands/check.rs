@@ -32,6 +32,8 @@ pub(super) async fn run(args: &Check) -> Result<Code, Failure> {
             (state, monitoring::line(state, &error.to_string()) + "\n")
         }
     };
-    output::write(line.as_bytes()).during("cannot tell the state")?;
+    // Where it cannot be told, what a monitor knows by the exit code is that it does not know.
+    let told = output::write(line.as_bytes()).during("cannot tell the state");
+    told.map_err(|failure| Failure { code: State::Unknown.code(), ..failure })?;
     Ok(state.code())
 }

@@ -28,7 +28,9 @@ async fn change(args: &Passphrase, profile: &ProfileName) -> Result<(), Error> {
     daemons::vault(&bus, profile, Deadline::after(args.timeout.timeout.unwrap_or(CALL))).await?;
     drop(bus);
     let present = old.existing(&format!("Passphrase of {profile}: ")).await?;
-    let next = new.new_one(&format!("New passphrase of {profile}: ")).await?;
+    let next = new.new_one(&format!("New passphrase of {profile}: ")).await;
+    let next =
+        next.map_err(|error| if matches!(error, Error::NoTerminal) { Error::NoTerminalForNew } else { error })?;
     let body = (profile.as_str(), present.expose_secret(), next.expose_secret());
     let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY));
     let asked = if old == Source::User { old } else { new };

@@ -115,6 +115,15 @@ async fn a_secret_is_asked_for_without_echo_and_shown_with_a_newline() {
     });
     ended.await.printed("\r\n");
     assert_eq!(vaults.get("personal").unwrap().secrets["a"], b"hidden");
+    let mut terminal = Terminal::run(&session, "secret set a", false);
+    let ended = talk(move || {
+        terminal.expect("Value of a: ");
+        terminal.type_in("\u{4}");
+        terminal.end()
+    });
+    let ended = ended.await;
+    let said = "sesame: cannot store the secret a of personal: no answer was typed; nothing was tried\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, said), "Ctrl-D");
     let terminal = Terminal::run(&session, "secret get a", true);
     talk(move || terminal.end()).await.printed("hidden\r\n");
     // Locked: said before the user has typed in vain.

@@ -43,6 +43,17 @@ async fn any_descriptor_that_the_caller_opened_is_read() {
     shell.args(["-c", "echo correct | { exec 7<&0 0</dev/null; exec \"$0\" unlock --passphrase-fd 7; }"]);
     shell.arg(env!("CARGO_BIN_EXE_sesame"));
     crate::support::session::end(shell, b"").await.printed("");
+
+    fs::write(session.path("two"), "other\ncorrect\n").unwrap();
+    vaults.0.lock().unwrap().get_mut("personal").unwrap().locked = true;
+    let mut shell = session.command("sh");
+    shell.args(["-c", "exec 7<two; read -r first <&7; exec \"$0\" unlock --passphrase-fd 7"]);
+    shell.arg(env!("CARGO_BIN_EXE_sesame")).current_dir(session.path("."));
+    crate::support::session::end(shell, b"").await.printed("");
+    assert!(!vaults.get("personal").unwrap().locked, "read from where it stood");
+    let none = session.run("passphrase --passphrase-fd 99").await;
+    assert_eq!(none.code, 1, "{none:?}");
+    assert!(none.stderr.contains("descriptor 99: Bad file descriptor"), "{none:?}");
 }
 
 #[tokio::test]
@@ -86,7 +97,7 @@ async fn daemons_that_cannot_be_started_are_3() {
         3,
         "sesame: cannot unlock personal: daemon-secrets could not be started \
          (the session bus knows no activation file for it)\n\
-         see whether it is installed: command -v daemon-profile daemon-secrets\n",
+         see what is wrong with it: sesame doctor\n",
     );
     assert_eq!(Session::without_bus().run("unlock").await.code, 4);
 }
@@ -102,6 +113,11 @@ async fn the_passphrase_is_changed() {
     session.feed(&line, b"correct").await.printed("");
     assert_eq!(vaults.get("personal").unwrap().passphrase, "better");
     assert_eq!(session.run("passphrase --passphrase-fd 0 --new-passphrase-fd 0").await.code, 2);
+    session.feed("passphrase --passphrase-fd 0", b"better").await.failed(
+        6,
+        "sesame: cannot change the passphrase of personal: a new passphrase is needed, and there is no terminal to ask for \
+         it\nrun it in a terminal, or give --new-passphrase-file FILE or --new-passphrase-fd N\n",
+    );
 }
 
 #[tokio::test]
