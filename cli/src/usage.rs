@@ -32,7 +32,7 @@ pub fn parse() -> Result<Parsed, Failure> {
     match read(env::args_os()) {
         Ok(args) => Ok(Parsed::Run(args)),
         Err(asked) if matches!(asked.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            output::write(asked.to_string().as_bytes()).during("cannot print the help")?;
+            output::write(asked.to_string().as_bytes()).during("cannot print what was asked for")?;
             Ok(Parsed::Done(Code::Success))
         }
         Err(wrong) => {

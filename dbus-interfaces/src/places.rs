@@ -22,7 +22,8 @@ pub enum PlaceError {
     NoHome(&'static str),
     /// There is no runtime folder that is this user's own.
     #[error(
-        "XDG_RUNTIME_DIR is not set and {folder:?} is not this user's ({cause}); log in through a session or set XDG_RUNTIME_DIR"
+        "XDG_RUNTIME_DIR is not set to an absolute path and {folder:?} is not this user's ({cause}); log in through a \
+         session or set XDG_RUNTIME_DIR"
     )]
     NoRuntimeFolder {
         /// The folder that was tried.
