@@ -340,7 +340,7 @@ impl Model {
             view.lost += 1;
         }
         // A stranger's leaving is nobody's loss; of a run that was never met only systemd knows.
-        if view.present || self.supervised && !view.met && self.secrets != Life::Stranger {
+        if view.present || self.supervised && self.secrets != Life::Stranger {
             view.before = if on_purpose { "stopped" } else { "lost" };
         }
         (view.daemon, view.present, view.pending) = (view.before, false, false);

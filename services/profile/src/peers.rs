@@ -287,10 +287,13 @@ impl DaemonTracker {
     /// A daemon that is not there, and whose end is settled: systemd may give up on it, or forget that it did.
     fn follow_unit(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
         let Some(fate) = self.fate_of_unit(name).filter(|_| !self.lives(name)) else { return Vec::new() };
+        let of_run = self.peers[&name].facts().is_some_and(|facts| self.peers[&name].is_of_run(facts));
         let (state, reason) = match fate {
             Fate::Failed(reason) => (State::Failed, Some(reason)),
             Fate::Lost(reason) => (State::Lost, Some(reason)),
             Fate::Stopped if self.state(name) == State::Failed => (State::Stopped, None),
+            // That the last run was asked to is known from its own end.
+            Fate::Asked if !of_run => (State::Stopped, Some("stopped".into())),
             Fate::Alive | Fate::Asked | Fate::Stopped => return Vec::new(),
         };
         let peer = self.peer(name);

@@ -190,6 +190,16 @@ fn systemd_gives_up_on_runs_that_never_said_who_they_are() {
 }
 
 #[test]
+fn a_run_that_never_said_who_it_is_may_be_stopped() {
+    let mut peers = running();
+    peers.lose(SECRETS, 3);
+    peers.read_unit(SECRETS, unit("a", "activating", "auto-restart", "signal"), 4);
+    let asked = peers.read_unit(SECRETS, unit("b", "deactivating", "stop-sigterm", "success"), 5);
+    assert_eq!(asked, [changed(State::Stopped, "a", "stopped")]);
+    assert_eq!(peers.read_unit(SECRETS, unit("b", "inactive", "dead", "success"), 6), []);
+}
+
+#[test]
 fn a_later_run_does_not_explain_the_one_before_it() {
     let mut peers = running();
     peers.read_unit(SECRETS, unit("b", "activating", "auto-restart", "oom-kill"), 3);
