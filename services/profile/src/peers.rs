@@ -173,7 +173,7 @@ impl DaemonTracker {
     /// `name` says who it is: it runs. A new id where the last run did not end on purpose is a crash-restart.
     pub fn introduce(&mut self, name: DaemonName, run: Introduction, now_usec: u64) -> Vec<PeerChange> {
         // How the last run ended must be settled before the next one counts.
-        let mut changes = self.settle(name, now_usec);
+        let mut changes = self.explain_by_now(name, now_usec);
         let stopped = !self.is_introduced(name) && self.peers[&name].ended == State::Stopped;
         let new = run.id.clone();
         let old = self.track(name, run);
@@ -253,10 +253,15 @@ impl DaemonTracker {
 
     /// It has been waited for long enough: what was read last is believed.
     pub fn settle(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
-        let mut changes = self.explain(name, now_usec, |_| true);
+        let mut changes = self.explain_by_now(name, now_usec);
         if std::mem::take(&mut self.peer(name).doubtful) {
             changes.extend(self.follow_unit(name, now_usec));
         }
+        changes
+    }
+
+    fn explain_by_now(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
+        let mut changes = self.explain(name, now_usec, |_| true);
         if std::mem::take(&mut self.peer(name).unexplained) {
             changes.push(PeerChange::Lost { name, id: self.id(name), reason: "unknown".into() });
         }

@@ -190,6 +190,18 @@ fn systemd_gives_up_on_runs_that_never_said_who_they_are() {
 }
 
 #[test]
+fn a_failure_that_a_new_run_follows_was_none() {
+    let mut peers = running();
+    peers.lose(SECRETS, 3);
+    peers.read_unit(SECRETS, unit("a", "activating", "auto-restart", "signal"), 4);
+    peers.read_unit(SECRETS, unit("b", "failed", "failed", "oom-kill"), 5);
+    let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "c".into() };
+    let told = peers.introduce(SECRETS, run("c"), 6);
+    assert_eq!(told, [restarted, changed(State::Running, "c", "signal:SIGKILL")]);
+    assert_eq!(peers.settle(SECRETS, 7), []);
+}
+
+#[test]
 fn a_run_that_never_said_who_it_is_may_be_stopped() {
     let mut peers = running();
     peers.lose(SECRETS, 3);
