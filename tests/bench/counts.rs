@@ -34,50 +34,55 @@ pub async fn instructions(session: &Session, rows: &mut Vec<Row>) {
     ended(&mut profile).await;
     ended(&mut secrets).await;
 
-    let mut status = Vec::new();
-    for calls in CALLS {
-        let mut profile = counted(session, "daemon-profile", "org.opensesame.Profile").await;
+    let status = async |calls| {
         let client = session.client().await;
         for _ in 0..calls {
             client.status().await;
         }
-        status.push(ended(&mut profile).await);
-    }
-    row(rows, "a call of `Status`", per_call(&status, CALLS));
+    };
+    let hub = ("daemon-profile", "org.opensesame.Profile");
+    row(rows, "a call of `Status`", per_call(session, hub, CALLS, status).await);
     let get = async |vault: &VaultProxy<'_>| drop(vault.get_secret("personal", "token").await.unwrap());
-    row(rows, "a call of `GetSecret`", per_call(&of_vaults(session, CALLS, get).await, CALLS));
+    row(rows, "a call of `GetSecret`", per_call_of_vaults(session, CALLS, get).await);
 
     let mut secrets = session.secrets().await;
     let key = stock_age::key(session, "personal", PASSPHRASE).await;
     growth::filled(session, &key, 10_000).await;
     ended(&mut secrets).await;
     let set = async |vault: &VaultProxy<'_>| vault.set_secret("personal", "s0", b"0123456789").await.unwrap();
-    let set = per_call(&of_vaults(session, FEW_CALLS, set).await, FEW_CALLS);
-    row(rows, "a call of `SetSecret` in 10,000", set);
+    row(rows, "a call of `SetSecret` in 10,000", per_call_of_vaults(session, FEW_CALLS, set).await);
 }
 
-/// What daemon-secrets takes for so many calls, and for so many.
-async fn of_vaults(session: &Session, calls: [usize; 2], call: impl AsyncFn(&VaultProxy<'_>)) -> Vec<f64> {
-    let mut taken = Vec::new();
-    for calls in calls {
-        let mut secrets = counted(session, "daemon-secrets", "org.opensesame.Secrets").await;
+async fn per_call_of_vaults(session: &Session, calls: [usize; 2], call: impl AsyncFn(&VaultProxy<'_>)) -> f64 {
+    let run = async |calls| {
         session.unlock(&["personal"]).await;
         let vault = session.vault().await;
         for _ in 0..calls {
             call(&vault).await;
         }
-        taken.push(ended(&mut secrets).await);
+    };
+    per_call(session, ("daemon-secrets", "org.opensesame.Secrets"), calls, run).await
+}
+
+/// What one call costs the daemon `name`: `run` makes as many as it is told.
+async fn per_call(
+    session: &Session,
+    (name, bus_name): (&str, &str),
+    calls: [usize; 2],
+    run: impl AsyncFn(usize),
+) -> f64 {
+    let mut taken = Vec::new();
+    for calls in calls {
+        let mut daemon = counted(session, name, bus_name).await;
+        run(calls).await;
+        taken.push(ended(&mut daemon).await);
     }
-    taken
+    (taken[1] - taken[0]) / (calls[1] - calls[0]) as f64
 }
 
 fn row(rows: &mut Vec<Row>, what: &str, thousands: f64) {
     let figure = format!("{what}, thousand instructions");
     rows.push(Row { figure, ours: Spread::exactly(thousands), theirs: None, target: None });
-}
-
-fn per_call(taken: &[f64], calls: [usize; 2]) -> f64 {
-    (taken[1] - taken[0]) / (calls[1] - calls[0]) as f64
 }
 
 async fn counted(session: &Session, name: &str, bus_name: &str) -> Process {

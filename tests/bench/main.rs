@@ -75,8 +75,7 @@ async fn slid(record: &Record) -> ExitCode {
     let session = Session::start(Kind::DbusDaemon, Arc::new(Home::new())).await;
     let mut rows = Vec::new();
     counts::instructions(&session, &mut rows).await;
-    table::print_head();
-    rows.iter().for_each(|row| row.print(record));
+    table::print(&rows, record);
     let slid: Vec<&Row> = rows.iter().filter(|row| row.growth(record).is_none_or(|growth| growth > 0.1)).collect();
     for row in &slid {
         eprintln!("{}: a tenth more than recorded, or not recorded; `make bench` records", row.figure);
@@ -93,8 +92,7 @@ fn measure_all(runtime: &Runtime, record: &Record, json: &Path, folder: &Path) {
     }
     Kind::ALL.into_iter().for_each(|kind| managed::measure(kind, quick, &mut rows));
     runtime.block_on(measure_once(amount, &mut rows));
-    table::print_head();
-    rows.iter().for_each(|row| row.print(record));
+    table::print(&rows, record);
     let curves = runtime.block_on(growth::curves(amount));
     let rows: Vec<Value> = rows.iter().map(Row::json).collect();
     let points = curves.iter().map(|curve| json!({ "figure": curve.figure, "over": curve.over, "lines": curve.lines }));

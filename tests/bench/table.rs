@@ -58,7 +58,7 @@ impl Row {
     }
 
     /// What was recorded of the same figure.
-    pub fn before(&self, record: &Record) -> Option<f64> {
+    fn before(&self, record: &Record) -> Option<f64> {
         record.0.get(&self.figure).copied()
     }
 
@@ -67,7 +67,7 @@ impl Row {
         self.before(record).map(|before| self.value() / before - 1.0)
     }
 
-    pub fn print(&self, record: &Record) {
+    fn print(&self, record: &Record) {
         let before = self.before(record).map_or_else(|| "-".into(), |before| format!("{before:.2}"));
         let theirs = self.theirs.as_ref().map_or_else(|| "-".into(), Spread::text);
         let met = self.is_met().map_or("-", |met| if met { "yes" } else { "no" });
@@ -82,14 +82,14 @@ impl Row {
     }
 }
 
-/// The head of what [`Row::print`] prints.
-pub fn print_head() {
+/// Prints the table, beside what was recorded.
+pub fn print(rows: &[Row], record: &Record) {
     println!("| figure | ours, p50 (p10-p90) | theirs | ratio or figure | target | met | before |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
+    rows.iter().for_each(|row| row.print(record));
 }
 
 /// The figures of an earlier run.
-#[derive(Default)]
 pub struct Record(BTreeMap<String, f64>);
 
 impl Record {
