@@ -35,6 +35,17 @@ pub fn profiles() -> Vec<CompletionCandidate> {
 
 /// The secrets of the profile that the unfinished command line names.
 pub fn secrets() -> Vec<CompletionCandidate> {
+    secret_names().into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// `VAR=NAME`, once `VAR=` is typed. bash takes the two apart at the sign, and then nothing is offered.
+pub fn mappings(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some((variable, begun)) = typed.to_str().and_then(|typed| typed.split_once('=')) else { return Vec::new() };
+    let names = secret_names().into_iter().filter(|name| name.starts_with(begun));
+    names.map(|name| CompletionCandidate::new(format!("{variable}={name}"))).collect()
+}
+
+fn secret_names() -> Vec<String> {
     let names = || -> Option<Vec<String>> {
         let typed: Vec<_> = env::args_os().collect();
         let profile = daemons::chosen(typed_profile(&typed).as_ref()).ok()?;
@@ -42,17 +53,7 @@ pub fn secrets() -> Vec<CompletionCandidate> {
         let list = async { private::call("ListSecrets", &profile.as_str(), Deadline::after(PATIENCE)).await };
         runtime.block_on(list).ok()
     };
-    names().unwrap_or_default().into_iter().map(CompletionCandidate::new).collect()
-}
-
-/// `VAR=NAME`, once `VAR=` is typed. bash takes the two apart at the sign, and then nothing is offered.
-pub fn mappings(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let Some((variable, name)) = typed.to_str().and_then(|typed| typed.split_once('=')) else { return Vec::new() };
-    let secrets = secrets().into_iter().filter_map(|secret| secret.get_value().to_str().map(str::to_owned));
-    secrets
-        .filter(|secret| secret.starts_with(name))
-        .map(|secret| CompletionCandidate::new(format!("{variable}={secret}")))
-        .collect()
+    names().unwrap_or_default()
 }
 
 fn typed_profile(typed: &[impl AsRef<OsStr>]) -> Option<ProfileName> {

@@ -3,7 +3,7 @@
 use std::{fs::File, io};
 
 use rustix::{
-    io::dup,
+    io::{Errno, dup},
     process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
     stdio::stdin,
 };
@@ -23,12 +23,10 @@ pub fn standard() -> io::Result<File> {
 pub fn descriptor(number: u32) -> io::Result<File> {
     let number = i32::try_from(number).map_err(|_| io::ErrorKind::InvalidInput)?;
     // The only way to one by its number that takes no unsafe code.
-    let this = pidfd_open(getpid(), PidfdFlags::empty())?;
-    match pidfd_getfd(this, number, PidfdGetfdFlags::empty()) {
-        // A container may refuse the call; what can be opened again is then all that can be read.
-        Err(refused @ (rustix::io::Errno::PERM | rustix::io::Errno::NOSYS)) => {
-            File::open(format!("/dev/fd/{number}")).map_err(|_| refused.into())
-        }
+    let this = pidfd_open(getpid(), PidfdFlags::empty());
+    match this.and_then(|this| pidfd_getfd(this, number, PidfdGetfdFlags::empty())) {
+        // A container may refuse either call; what can be opened again is then all that can be read.
+        Err(Errno::PERM | Errno::NOSYS) => File::open(format!("/dev/fd/{number}")),
         found => Ok(found?.into()),
     }
 }

@@ -64,8 +64,9 @@ fn found(folder: &Path) -> BTreeMap<String, bool> {
 
 fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let mut all = Vec::new();
+    let place_of = |name: &str| format!("{}/{}", facts.folder, quoted(name));
     for (name, whole) in &facts.found {
-        let place = format!("{}/{}", facts.folder, quoted(name));
+        let place = place_of(name);
         if name.parse::<ProfileName>().is_err() || !whole {
             let sentence = "this folder among the vaults is no vault: identity.age or items.age is missing, or its name \
                             is no profile's";
@@ -80,7 +81,7 @@ fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     }
     for (name, vault) in facts.known.into_iter().flatten() {
         let Some(error) = &vault.error else { continue };
-        let place = format!("{}/{}", facts.folder, quoted(name));
+        let place = place_of(name);
         let (id, mend) = match vault.error_code.as_deref() {
             Some("write-failed") => {
                 ("write-failed", format!("df -h {place}; ls -la {place} (then store something again)"))

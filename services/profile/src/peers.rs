@@ -165,9 +165,9 @@ impl DaemonTracker {
     pub fn track(&mut self, name: DaemonName, run: Introduction) -> Option<String> {
         let peer = self.peer(name);
         (peer.present, peer.doubtful) = (true, false);
-        peer.of_unit = peer.unit.as_ref().is_some_and(|facts| facts.invocation == run.id);
-        let old = peer.run.replace(run.clone()).filter(|old| old.id != run.id)?;
-        Some(old.id)
+        let old = peer.run.replace(run.clone()).filter(|old| old.id != run.id);
+        peer.of_unit = peer.unit.as_ref().is_some_and(|facts| peer.is_of_run(facts));
+        old.map(|old| old.id)
     }
 
     /// `name` says who it is: it runs. A new id where the last run did not end on purpose is a crash-restart.
@@ -236,12 +236,11 @@ impl DaemonTracker {
         let peer = self.peer(name);
         // Between a stop and a start the reading says "stopped"; that the last one said "asked" is worth keeping,
         // and a reading of the next run says nothing of this one.
-        let old_run = peer.run.as_ref().map(|run| run.id.as_str());
-        let of_next_run = old_run.is_some_and(|id| id != facts.invocation) && !peer.present;
+        let of_next_run = !peer.is_of_run(&facts) && !peer.present;
         if of_next_run && peer.unexplained {
             return Vec::new();
         }
-        peer.of_unit |= old_run.is_some_and(|id| id == facts.invocation);
+        peer.of_unit |= peer.is_of_run(&facts);
         peer.unit = Some(facts);
         if peer.unexplained {
             return self.explain(name, now_usec, Fate::lasts);
@@ -292,7 +291,8 @@ impl DaemonTracker {
     /// A daemon that is not there, and whose end is settled: systemd may give up on it, or forget that it did.
     fn follow_unit(&mut self, name: DaemonName, now_usec: u64) -> Vec<PeerChange> {
         let Some(fate) = self.fate_of_unit(name).filter(|_| !self.lives(name)) else { return Vec::new() };
-        let of_run = self.peers[&name].facts().is_some_and(|facts| self.peers[&name].is_of_run(facts));
+        let peer = &self.peers[&name];
+        let of_run = peer.facts().is_some_and(|facts| peer.is_of_run(facts));
         let (state, reason) = match fate {
             Fate::Failed(reason) => (State::Failed, Some(reason)),
             Fate::Lost(reason) => (State::Lost, Some(reason)),

@@ -77,8 +77,14 @@ fn write_item(file: &mut impl Write, item: View<'_>) -> io::Result<()> {
     let head = match item.head.and_then(OnceLock::get) {
         Some(written) => written,
         None => {
-            made = without_end(&ItemHead::from(item), "}")?;
-            item.head.map_or(&made, |head| head.get_or_init(|| made.clone()))
+            let head = without_end(&ItemHead::from(item), "}")?;
+            match item.head {
+                Some(kept) => kept.get_or_init(|| head),
+                None => {
+                    made = head;
+                    &made
+                }
+            }
         }
     };
     file.write_all(head.as_bytes())?;
