@@ -1,5 +1,5 @@
-//! The two halves of a connection as zbus sees them: the gate. The reader refuses a message by its header and reads
-//! no further than the message; the writer counts answers.
+//! The two halves of a connection as zbus sees them: the gate. The reader refuses a message by its header, and a message
+//! that is refused is the last; the writer counts answers.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
-use unix_socket::Socket;
+use unix_socket::{Ahead, Socket};
 use zbus::{
     Message,
     connection::socket::{ReadHalf, WriteHalf},
@@ -34,6 +34,7 @@ const MAX_ANSWER_TIME: Duration = Duration::from_secs(if cfg!(test) { 1 } else {
 #[derive(Debug)]
 pub struct Reader {
     stream: Arc<Socket>,
+    ahead: Ahead,
     calls: Arc<Calls>,
     peer: Peer,
     /// The bytes of the current message that are still to come; 0 where the next is a header.
@@ -45,7 +46,7 @@ pub struct Reader {
 impl Reader {
     /// The reading half of a peer's connection.
     pub fn new(stream: Arc<Socket>, calls: Arc<Calls>, peer: Peer) -> Self {
-        Self { stream, calls, peer, rest: 0, deadline: Instant::now() }
+        Self { stream, ahead: Ahead::default(), calls, peer, rest: 0, deadline: Instant::now() }
     }
 
     /// The header of the next call, once there is room for one more.
@@ -57,10 +58,10 @@ impl Reader {
             gone = self.stream.gone() => return Err(gone.err().unwrap_or(io::ErrorKind::UnexpectedEof.into())),
         }
         let mut header = [0; HEADER];
-        let read = self.stream.read(&mut header).await?;
+        let read = self.ahead.read(&*self.stream, &mut header).await?;
         self.deadline = Instant::now() + MAX_MESSAGE_TIME;
         let remaining = header.get_mut(read..).unwrap_or_default();
-        timeout_at(self.deadline, self.stream.read_exact(remaining)).await??;
+        timeout_at(self.deadline, self.ahead.read_exact(&*self.stream, remaining)).await??;
         let call = header::judge(&header).map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal))?;
         self.calls.asked(&call);
         self.rest = call.rest;
@@ -77,7 +78,7 @@ impl Reader {
         }
         let end = buffer.len().min(self.rest);
         let place = buffer.get_mut(..end).unwrap_or_default();
-        let read = timeout_at(self.deadline, self.stream.read(place)).await??;
+        let read = timeout_at(self.deadline, self.ahead.read(&*self.stream, place)).await??;
         self.rest -= read;
         Ok(read)
     }

@@ -1,8 +1,9 @@
 //! A connected Unix socket that is waited for where there may be something to read. That there is room to write is only
 //! waited for where there was none: tokio's own stream wakes its process each time that the peer has read something.
-//! Nothing is read ahead and nothing is kept; descriptors that were sent along are closed by the kernel, since `read` has
+//! It keeps nothing, unlike what reads [`Ahead`]; descriptors that were sent along are closed by the kernel, since `read` has
 //! no place for them. As zbus's socket: [`messages`], and to a bus: [`bus`]. For who has one question: [`BlockingSocket`].
 
+mod ahead;
 mod blocking;
 pub mod bus;
 pub mod messages;
@@ -22,6 +23,7 @@ use rustix::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
+pub use ahead::Ahead;
 pub use blocking::BlockingSocket;
 
 fn fresh(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {

@@ -17,14 +17,12 @@ use zbus::{
     export::async_trait::async_trait,
 };
 
-use crate::{BlockingSocket, Socket};
+use crate::{Ahead, BlockingSocket, Socket};
 
 /// The bytes that tell a message's length (D-Bus specification, "Message Format").
 const HEADER: usize = 16;
 /// The longest message (D-Bus specification, "Message Format").
 const MAX_MESSAGE: usize = 128 * 1024 * 1024;
-/// Read ahead at most: nearly every message is shorter.
-const READ_AHEAD: usize = 4096;
 
 /// Begins a connection as a client over `socket`.
 pub fn over(socket: Socket) -> Builder<'static> {
@@ -37,9 +35,12 @@ pub fn ask_over(socket: BlockingSocket, question: Message) -> Builder<'static> {
 }
 
 /// What both kinds of socket do.
-trait Stream: Debug + Send + Sync + 'static {
+pub trait Stream: Debug + Send + Sync + 'static {
+    /// Reads what there is, at least a byte.
     fn read(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send;
+    /// Writes all of the bytes.
     fn write_all(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+    /// Ends both directions.
     fn end(&self);
 }
 
@@ -100,7 +101,7 @@ impl<S: Stream> ReadHalf for Reader<S> {
         already_received_fds: &mut Vec<OwnedFd>,
     ) -> zbus::Result<Message> {
         if !already_received_bytes.is_empty() {
-            self.0.take_back(std::mem::take(already_received_bytes));
+            self.0.ahead.put_back(std::mem::take(already_received_bytes));
         }
         loop {
             self.0.message = Passed::default();
@@ -126,47 +127,20 @@ impl<S: Stream> ReadHalf for Reader<S> {
 #[derive(Debug)]
 struct Bytes<S> {
     stream: Arc<S>,
-    /// Of `start..end` the bytes were read before they were asked for; the others are 0, since what passes here may
-    /// be a secret (in a plain session of the Secret Service).
-    ahead: Vec<u8>,
-    start: usize,
-    end: usize,
+    ahead: Ahead,
     message: Passed,
 }
 
 impl<S: Stream> Bytes<S> {
     fn new(stream: Arc<S>) -> Self {
-        Self { stream, ahead: vec![0; READ_AHEAD], start: 0, end: 0, message: Passed::default() }
-    }
-
-    /// Takes back what the handshake read past its own end.
-    fn take_back(&mut self, mut bytes: Vec<u8>) {
-        bytes.extend_from_slice(self.ahead.get(self.start..self.end).unwrap_or_default());
-        (self.start, self.end) = (0, bytes.len());
-        bytes.resize(bytes.len().max(READ_AHEAD), 0);
-        self.ahead = bytes;
-    }
-
-    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.start == self.end {
-            if buffer.len() >= READ_AHEAD {
-                return self.stream.read(buffer).await;
-            }
-            (self.start, self.end) = (0, self.stream.read(&mut self.ahead).await?);
-        }
-        let length = buffer.len().min(self.end - self.start);
-        let from = self.ahead.get_mut(self.start..self.start + length).unwrap_or_default();
-        buffer.get_mut(..length).unwrap_or_default().copy_from_slice(from);
-        from.fill(0);
-        self.start += length;
-        Ok(length)
+        Self { stream, ahead: Ahead::default(), message: Passed::default() }
     }
 
     async fn skip(&mut self, mut rest: usize) -> io::Result<()> {
-        let mut nowhere = [0; READ_AHEAD];
+        let mut nowhere = [0; 4096];
         while rest > 0 {
-            let place = nowhere.get_mut(..rest.min(READ_AHEAD)).unwrap_or_default();
-            rest -= self.read(place).await?;
+            let end = rest.min(nowhere.len());
+            rest -= self.ahead.read(&*self.stream, nowhere.get_mut(..end).unwrap_or_default()).await?;
         }
         Ok(())
     }
@@ -175,7 +149,7 @@ impl<S: Stream> Bytes<S> {
 #[async_trait]
 impl<S: Stream> ReadHalf for Bytes<S> {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        let read = self.read(buffer).await?;
+        let read = self.ahead.read(&*self.stream, buffer).await?;
         self.message.pass(buffer.get(..read).unwrap_or_default());
         Ok((read, Vec::new()))
     }
@@ -281,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_zbus_refuses_is_left_out_and_the_next_is_read() {
         let good = signal(&"whole");
-        let mut unknown_type = signal(&vec![1_u8; 3 * READ_AHEAD]);
+        let mut unknown_type = signal(&vec![1_u8; 10_000]);
         unknown_type[1] = 0;
         let mut bad_padding = good.clone();
         bad_padding[HEADER + 1] = 77;
