@@ -26,6 +26,9 @@ DESTDIR ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BUILT ?= $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
+# Every command below takes them apart at a space, and rm would remove what is named before it.
+$(foreach folder,PREFIX DESTDIR,$(if $(word 2,$($(folder))),$(error $(folder) has a space in it ("$($(folder))"); choose another)))
+
 # Written into files: never relative, and ~ is no shell's business here.
 override PREFIX := $(abspath $(patsubst ~/%,$(HOME)/%,$(PREFIX)))
 root := $(DESTDIR)$(PREFIX)

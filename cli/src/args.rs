@@ -142,9 +142,10 @@ pub enum Command {
     /// Print the completion script of a shell
     ///
     /// bash: source <(sesame completions bash)
+    ///
     /// zsh: source <(sesame completions zsh)
+    ///
     /// fish: sesame completions fish | source
-    #[command(verbatim_doc_comment)]
     Completions(Completions),
 }
 

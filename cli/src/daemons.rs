@@ -53,7 +53,7 @@ async fn start_one(bus: &Bus, daemon: Service<'_>, deadline: Deadline) -> Result
         Err(Error::NotRunning(_)) => {
             let known = bus.call::<Vec<String>>(DRIVER, "ListActivatableNames", &(), deadline).await?;
             let why = match known.iter().any(|name| name == daemon.name) {
-                true => "it ended before it was ready",
+                true => "its unit does not start, or it ended before it was ready",
                 false => "the session bus knows no activation file for it",
             };
             Err(not_started(why.into()))

@@ -18,12 +18,18 @@ pub const START: Duration = Duration::from_secs(10);
 pub struct Deadline {
     at: Instant,
     limit: Duration,
+    of_change: bool,
 }
 
 impl Deadline {
     /// The moment `limit` from now.
     pub fn after(limit: Duration) -> Self {
-        Self { at: Instant::now() + limit, limit }
+        Self { at: Instant::now() + limit, limit, of_change: false }
+    }
+
+    /// The same moment, for a call that changes something: whoever misses it may do so later.
+    pub fn of_change(self) -> Self {
+        Self { of_change: true, ..self }
     }
 
     /// Waits for `who` until the deadline.
@@ -56,6 +62,6 @@ impl Deadline {
 
     /// The error of missing this deadline.
     pub fn missed(self, who: &'static str) -> Error {
-        Error::NoAnswer { who, limit: self.limit }
+        Error::NoAnswer { who, limit: self.limit, of_change: self.of_change }
     }
 }

@@ -44,12 +44,14 @@ pub enum Error {
     #[error("daemon-secrets does not answer, so what is known of its vaults may be old")]
     Unresponsive,
     /// It is there, and silent.
-    #[error("{who} did not answer within {} s", limit.as_secs_f64())]
+    #[error("{who} did not answer within {} s{}", limit.as_secs_f64(), if *of_change { ", and may still do it" } else { "" })]
     NoAnswer {
         /// The daemon, or the bus.
         who: &'static str,
         /// How long it was waited for.
         limit: Duration,
+        /// Whether it was to change something.
+        of_change: bool,
     },
     /// A daemon's own refusal, by name. Its sentence is complete and says what to do.
     #[error("{}", zbus::DBusError::description(.0).unwrap_or("refused without a reason"))]
@@ -145,6 +147,7 @@ impl Error {
                 "start it: sesame unlock (the very first time: sesame init)"
             }
             Self::NotStarted { .. } => "see what is wrong with it: sesame doctor",
+            Self::NoAnswer { of_change: true, .. } => "see what became of it before you try again: sesame status",
             Self::Unresponsive => "see since when, and what to do: sesame status",
             Self::NoTerminal => "run it in a terminal, or give --passphrase-file FILE or --passphrase-fd N",
             Self::NoTerminalForNew => {
@@ -265,7 +268,7 @@ mod tests {
     fn a_deadline_is_named_in_seconds() {
         let limit = Duration::from_millis(1500);
         assert_eq!(
-            Error::NoAnswer { who: "daemon-profile", limit }.to_string(),
+            Error::NoAnswer { who: "daemon-profile", limit, of_change: false }.to_string(),
             "daemon-profile did not answer within 1.5 s"
         );
     }

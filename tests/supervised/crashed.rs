@@ -188,7 +188,10 @@ async fn a_daemon_secrets_that_cannot_start_again_is_failed(session: UserSession
         // The bus says only that nobody is there.
         let unlocked = session.sesame(&["unlock"]).await;
         assert_eq!(unlocked.code, 3, "{unlocked:?}");
-        assert!(unlocked.stderr.contains("(it ended before it was ready)\n"), "{unlocked:?}");
+        assert!(
+            unlocked.stderr.contains("(its unit does not start, or it ended before it was ready)\n"),
+            "{unlocked:?}"
+        );
         assert!(unlocked.stderr.contains("sesame doctor\n"), "{unlocked:?}");
     }
     session.drop_in(SECRETS_UNIT, "").await;

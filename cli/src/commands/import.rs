@@ -117,7 +117,7 @@ impl Vault {
 
     async fn store_one(&self, item: &NewItem, value: &SecretSlice<u8>) -> Result<(), Error> {
         let body = (self.profile.as_str(), item, value.expose_secret());
-        self.private.call::<String>("StoreItem", &body, self.deadline()).await.map(drop)
+        self.private.call::<String>("StoreItem", &body, self.deadline().of_change()).await.map(drop)
     }
 
     fn deadline(&self) -> Deadline {

@@ -54,7 +54,7 @@ async fn open(args: &Init, profile: &ProfileName, is_missing: bool, bus: Bus) ->
     // Not kept while the user types: nobody would read what the bus sends.
     drop(bus);
     let passphrase = source.new_one(&format!("New passphrase of {profile}: ")).await?;
-    let deadline = || Deadline::after(args.timeout.timeout.unwrap_or(KEY));
+    let deadline = || Deadline::after(args.timeout.timeout.unwrap_or(KEY)).of_change();
     source.then(private::call_with(&passphrase, "Create", profile, deadline())).await?;
     source.then(private::call_with(&passphrase, "Unlock", profile, deadline())).await
 }
@@ -65,7 +65,7 @@ async fn make_default(bus: &Bus, profile: &ProfileName, call: Duration) -> Resul
     if default == profile.as_str() {
         return Ok(());
     }
-    bus.call(HUB, "SetDefaultProfile", &profile.as_str(), deadline).await
+    bus.call(HUB, "SetDefaultProfile", &profile.as_str(), deadline.of_change()).await
 }
 
 /// Lets the daemons start with the session, where a user manager runs that knows their target.

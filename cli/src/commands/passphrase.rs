@@ -32,7 +32,7 @@ async fn change(args: &Passphrase, profile: &ProfileName) -> Result<(), Error> {
     let next =
         next.map_err(|error| if matches!(error, Error::NoTerminal) { Error::NoTerminalForNew } else { error })?;
     let body = (profile.as_str(), present.expose_secret(), next.expose_secret());
-    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY));
+    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY)).of_change();
     let asked = if old == Source::User { old } else { new };
     asked.then(private::call("ChangePassphrase", &body, deadline)).await
 }

@@ -49,7 +49,7 @@ async fn add(args: &NewProfile) -> Result<(), Error> {
     drop(bus);
     let source = args.passphrase.source();
     let passphrase = source.new_one(&format!("New passphrase of {}: ", args.name)).await?;
-    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY));
+    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY)).of_change();
     source.then(private::call_with(&passphrase, "Create", &args.name, deadline)).await
 }
 
@@ -73,11 +73,11 @@ async fn is_default(args: &RemovedProfile) -> Result<bool, Error> {
 async fn delete(args: &RemovedProfile) -> Result<(), Error> {
     let source = args.passphrase.source();
     let passphrase = source.existing(&format!("Passphrase of {}: ", args.name)).await?;
-    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY));
+    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(KEY)).of_change();
     source.then(private::call_with(&passphrase, "Delete", &args.name, deadline)).await
 }
 
 async fn tell_hub(args: &NamedProfile, member: &str) -> Result<(), Error> {
-    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(CALL));
+    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(CALL)).of_change();
     ask(HUB, member, &args.name.as_str(), deadline).await
 }

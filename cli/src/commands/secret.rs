@@ -76,11 +76,11 @@ async fn set(profile: &ProfileName, args: &SecretSet) -> Result<(), Error> {
         piped(input, args.strip_newline)?
     };
     let body = (profile.as_str(), args.name.as_str(), value.expose_secret());
-    private::call("SetSecret", &body, deadline(args.timeout)).await
+    private::call("SetSecret", &body, deadline(args.timeout).of_change()).await
 }
 
 async fn rm(profile: &ProfileName, args: &NamedSecret) -> Result<(), Error> {
-    private::call("DeleteSecret", &(profile.as_str(), args.name.as_str()), deadline(args.timeout)).await
+    private::call("DeleteSecret", &(profile.as_str(), args.name.as_str()), deadline(args.timeout).of_change()).await
 }
 
 /// All of the input, or enough of it to see that it is too large.

@@ -59,12 +59,12 @@ pub(super) async fn unlock(
     let vault = daemons::vault(&bus, profile, deadline).await?;
     if vault.locked {
         let passphrase = source.existing(&format!("Passphrase of {profile}: ")).await?;
-        let deadline = Deadline::after(timeout.unwrap_or(KEY));
+        let deadline = Deadline::after(timeout.unwrap_or(KEY)).of_change();
         return source.then(private::call_with(&passphrase, "Unlock", profile, deadline)).await;
     }
     if !vault.active {
         // Needs no passphrase: the key is in memory already.
-        bus.call::<()>(SECRETS, "Activate", &profile.as_str(), deadline).await?;
+        bus.call::<()>(SECRETS, "Activate", &profile.as_str(), deadline.of_change()).await?;
     }
     Ok(())
 }

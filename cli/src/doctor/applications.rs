@@ -41,13 +41,17 @@ fn findings(secrets: u32, owner: Option<&Owner>) -> Option<Finding> {
         Some(Owner { pid, program }) => {
             let sentence = format!(
                 "secret_service = true, and applications keep their secrets with {program} (process {pid}) all the \
-                 same, which owns the name"
+                 same, which owns the name; it is taken when that program has ended and is kept from starting"
             );
-            ("secret-service-taken", sentence, "stop that program and keep it from starting; the name is then taken")
+            ("secret-service-taken", sentence, format!("kill {pid}"))
         }
         None => {
             let sentence = "secret_service = true, and nobody owns the name: the running daemon has not read that yet";
-            ("secret-service-not-offered", sentence.into(), "systemctl --user reload open-sesame-secrets.service")
+            (
+                "secret-service-not-offered",
+                sentence.into(),
+                "systemctl --user reload open-sesame-secrets.service".into(),
+            )
         }
     };
     Some(finding(id, Severity::Warning, NAME, sentence, mend))

@@ -1,5 +1,7 @@
 //! Errors and unknown keys of the configuration, with their lines.
 
+use std::{fs, io::ErrorKind};
+
 use daemon_config::ConfigFile;
 use dbus_interfaces::places;
 
@@ -10,7 +12,9 @@ pub(super) fn look(diagnosis: &mut Diagnosis) {
         Ok(path) => path,
         Err(error) => return diagnosis.skip("configuration", error),
     };
-    let mend = format!("${{EDITOR:-vi}} {}", quoted(&path));
+    let closed = fs::File::open(&path).is_err_and(|cause| cause.kind() == ErrorKind::PermissionDenied);
+    let tool = if closed { "chmod u+rw" } else { "${EDITOR:-vi}" };
+    let mend = format!("{tool} {}", quoted(&path));
     let mut file = ConfigFile::new(path.clone());
     let loaded = file.load();
     if let Some(error) = loaded.error {

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use dbus_interfaces::{
-    daemon, profile,
+    daemon,
     secrets::{self, Vaults},
 };
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use zbus::{Type, wire::as_variant};
 use super::{Diagnosis, Finding, Severity, finding};
 use crate::{
     bus::{Bus, DRIVER, HUB, SECRETS, Service},
-    daemons,
+    complete, daemons,
     deadline::Deadline,
     error::Error,
 };
@@ -54,6 +54,8 @@ struct Facts {
     unit: &'static str,
     /// Whether the bus would start something for the name.
     activatable: bool,
+    /// Whether there is no vault yet.
+    fresh: bool,
     owner: Option<Owner>,
 }
 
@@ -63,6 +65,7 @@ pub(super) async fn look(bus: &Bus, patience: Duration, diagnosis: &mut Diagnosi
         diagnosis.skip("activation files", error);
     }
     let mut running = Running { secrets: None, vaults: None };
+    let fresh = complete::profiles().is_empty();
     for (daemon, unit) in [(HUB, daemon::PROFILE_UNIT), (SECRETS, daemon::SECRETS_UNIT)] {
         // Where the bus does not tell, nothing is said to be missing.
         let activatable = names.as_ref().map_or(true, |names| names.iter().any(|name| name == daemon.name));
@@ -70,7 +73,7 @@ pub(super) async fn look(bus: &Bus, patience: Duration, diagnosis: &mut Diagnosi
         if daemon.name == secrets::NAME {
             running.secrets = owner.as_ref().map(|owner| owner.pid);
         }
-        diagnosis.add(findings(&Facts { daemon, unit, activatable, owner }));
+        diagnosis.add(findings(&Facts { daemon, unit, activatable, fresh, owner }));
     }
     if running.secrets.is_some() {
         running.vaults = daemons::vaults(bus, Deadline::after(patience)).await.ok();
@@ -91,18 +94,17 @@ fn findings(facts: &Facts) -> Vec<Finding> {
     let who = facts.daemon.who;
     let mut found = Vec::new();
     if !facts.activatable {
-        let sentence =
-            format!("the bus knows no activation file for {}, so sesame unlock cannot start it", facts.daemon.name);
-        let mend = "make install PREFIX=~/.local, or install the package again; then log in anew";
+        let sentence = format!(
+            "the bus knows no activation file for {}, so sesame unlock cannot start it; install it again, by hand or as a \
+             package, and log in anew",
+            facts.daemon.name
+        );
+        let mend = "make install PREFIX=~/.local";
         found.push(finding("no-activation-file", Severity::Error, who, sentence, mend));
     }
     match &facts.owner {
         None => {
-            let mend = if facts.daemon.name == profile::NAME {
-                "sesame unlock"
-            } else {
-                "sesame unlock (the very first time: sesame init)"
-            };
+            let mend = if facts.fresh { "sesame init" } else { "sesame unlock" };
             found.push(finding("not-running", Severity::Warning, who, "it does not run", mend));
         }
         Some(owner) => found.extend(of_owner(facts, owner)),
@@ -140,9 +142,11 @@ fn of_owner(facts: &Facts, owner: &Owner) -> Vec<Finding> {
     }
     let sandbox = said.sandbox.as_deref().unwrap_or("unknown");
     if sandbox != "full" {
-        let sentence =
-            format!("the kernel enforces less than its whole sandbox: {sandbox} (full needs Linux 6.12 with Landlock)");
-        let mend = "cat /sys/kernel/security/lsm; uname -r (boot a newer kernel, with landlock in its parameter lsm=)";
+        let sentence = format!(
+            "the kernel enforces less than its whole sandbox: {sandbox}; full needs Linux 6.12, with landlock in its \
+             parameter lsm="
+        );
+        let mend = "cat /sys/kernel/security/lsm; uname -r";
         found.push(finding("sandbox-not-full", Severity::Warning, who, sentence, mend));
     }
     found
@@ -158,7 +162,7 @@ mod tests {
 
     fn ids(activatable: bool, said: Option<Result<Introduction, Error>>) -> Vec<&'static str> {
         let owner = said.map(|said| Owner { pid: 42, program: "daemon-secrets".into(), said });
-        let facts = Facts { daemon: SECRETS, unit: daemon::SECRETS_UNIT, activatable, owner };
+        let facts = Facts { daemon: SECRETS, unit: daemon::SECRETS_UNIT, activatable, fresh: false, owner };
         findings(&facts).into_iter().map(|finding| finding.id).collect()
     }
 
@@ -173,7 +177,7 @@ mod tests {
         );
         assert_eq!(ids(true, Some(Ok(said("daemon-profile", own, "full")))), ["foreign-owner"]);
         assert_eq!(ids(true, Some(Ok(Introduction::default()))), ["foreign-owner"]);
-        let silent = Error::NoAnswer { who: "daemon-secrets", limit: Duration::from_secs(2) };
+        let silent = Error::NoAnswer { who: "daemon-secrets", limit: Duration::from_secs(2), of_change: false };
         assert_eq!(ids(true, Some(Err(silent))), ["unresponsive"]);
     }
 }

@@ -33,11 +33,12 @@ pub(super) fn look(diagnosis: &mut Diagnosis) {
                         Severity::Error,
                         path.display(),
                         format!("it cannot be looked at: {cause}"),
-                        format!("ls -ld {0} {1}", quoted(path.parent().unwrap_or(path)), quoted(path)),
+                        format!("chmod u+rwx {}", quoted(path.parent().unwrap_or(path))),
                     )),
                 }
             });
             diagnosis.add(judged);
+            diagnosis.add(places::runtime_folder().err().map(no_runtime_folder));
         }
         Err(error) => diagnosis.skip("files", error),
     }
@@ -50,7 +51,6 @@ fn places() -> Result<Vec<(PathBuf, Kind)>, PlaceError> {
     let mut all = vec![(places::data_folder()?, Kind::Private), (vaults.clone(), Kind::Private)];
     all.extend(config.parent().map(|folder| (folder.to_owned(), Kind::Own)));
     all.extend([(config, Kind::Own), (places::state_folder()?, Kind::Own)]);
-    // Where there is no runtime folder no daemon runs, and the bus is the matter.
     all.extend(places::runtime_folder().ok().map(|folder| (folder, Kind::Private)));
     for folder in fs::read_dir(&vaults).into_iter().flatten().flatten() {
         let path = folder.path();
@@ -61,6 +61,11 @@ fn places() -> Result<Vec<(PathBuf, Kind)>, PlaceError> {
         all.push((path, Kind::Private));
     }
     Ok(all)
+}
+
+/// Without it no daemon starts, though there may be a bus: under dbus-run-session.
+fn no_runtime_folder(error: PlaceError) -> Finding {
+    finding("no-runtime-folder", Severity::Error, "XDG_RUNTIME_DIR", error, "export XDG_RUNTIME_DIR=\"$(mktemp -d)\"")
 }
 
 /// What a file's metadata say of who may reach it.

@@ -62,7 +62,11 @@ fn note(facts: &Facts) -> Note {
              or a system-wide installation"
         ),
     };
-    let pam = if facts.pam { "the passphrase of the login works too, by pam_exec" } else { "pam_exec is missing" };
+    let pam = match facts {
+        Facts { pam: false, .. } => "pam_exec is missing",
+        Facts { unit: true, .. } => "the passphrase of the login works too, by pam_exec",
+        _ => "the passphrase of the login needs a system-wide installation",
+    };
     Note { subject: "unlock at login", sentence: format!("{sealed}; {pam}; docs/unlock-at-login.md says how") }
 }
 
@@ -85,5 +89,6 @@ mod tests {
         assert!(told(Facts { for_users: false, unit: false, ..ALL }).contains("hands it to your service manager"));
         assert!(told(Facts { seals: false, ..ALL }).contains("does not work: systemd-creds is missing"));
         assert!(told(Facts { pam: false, ..ALL }).contains("; pam_exec is missing;"));
+        assert!(told(Facts { unit: false, ..ALL }).contains("; the passphrase of the login needs a system-wide"));
     }
 }

@@ -63,14 +63,9 @@ async fn facts(bus: &Bus, unit: &str, deadline: Deadline) -> Result<Facts, Error
 fn findings(unit: &str, facts: &Facts, pid: Option<u32>) -> Vec<Finding> {
     match facts.load_state.as_deref() {
         Some("not-found") => {
-            let mend = "make install PREFIX=~/.local && systemctl --user daemon-reload, or install the package again";
-            return vec![finding(
-                "unit-not-installed",
-                Severity::Error,
-                unit,
-                "the service manager has no such unit",
-                mend,
-            )];
+            let sentence = "the service manager has no such unit; install it again, by hand or as a package";
+            let mend = "make install PREFIX=~/.local && systemctl --user daemon-reload";
+            return vec![finding("unit-not-installed", Severity::Error, unit, sentence, mend)];
         }
         Some("masked") => {
             let mend = format!("systemctl --user unmask {unit}");

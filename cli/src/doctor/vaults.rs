@@ -69,8 +69,8 @@ fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         let place = place_of(name);
         if name.parse::<ProfileName>().is_err() || !whole {
             let sentence = "this folder among the vaults is no vault: identity.age or items.age is missing, or its name \
-                            is no profile's";
-            let mend = format!("ls -la {place} (then restore the missing file from a copy, or remove the folder)");
+                            is no profile's; restore the missing file from a copy, or remove the folder";
+            let mend = format!("ls -la {place}");
             all.push(finding("folder-without-vault", Severity::Warning, name, sentence, mend));
         } else if facts.known.is_some_and(|known| !known.contains_key(name)) {
             let sentence =
@@ -83,28 +83,28 @@ fn findings(facts: &Facts<'_>) -> Vec<Finding> {
         let Some(error) = &vault.error else { continue };
         let place = place_of(name);
         let (id, mend) = match vault.error_code.as_deref() {
-            Some("write-failed") => {
-                ("write-failed", format!("df -h {place}; ls -la {place} (then store something again)"))
-            }
-            _ => ("corrupt", format!("ls -la {place} (then restore it from a copy)")),
+            Some("write-failed") => ("write-failed", format!("df -h {place}; ls -la {place}")),
+            _ => ("corrupt", format!("ls -la {place}")),
         };
         all.push(finding(id, Severity::Error, name, error, mend));
     }
     for name in facts.known.into_iter().flat_map(Vaults::keys).filter(|name| !facts.found.contains_key(*name)) {
         let sentence = "daemon-secrets has a vault whose folder is gone from the disk; keep the daemon running until it \
-                        is back, if the vault is unlocked";
-        let mend = format!("ls -la {} (then restore {name} from a copy)", facts.folder);
+                        is back from a copy, if the vault is unlocked";
+        let mend = format!("ls -la {}", facts.folder);
         all.push(finding("profile-without-folder", Severity::Error, name, sentence, mend));
     }
     let missing = |name: &str| facts.found.get(name) != Some(&true);
     if let Some((name, _)) = facts.default.as_ref().filter(|(name, _)| missing(name)) {
-        let sentence = "the default profile has no vault, so every command without -p fails";
-        let mend = format!("sesame profile default NAME (or create it: sesame profile add {name})");
+        let sentence = "the default profile has no vault, so every command without -p fails; create it, or choose \
+                        another: sesame profile default NAME";
+        let mend = format!("sesame profile add {}", quoted(name));
         all.push(finding("default-without-vault", Severity::Warning, name, sentence, mend));
     }
     for name in facts.configured.iter().filter(|name| missing(name)) {
-        let sentence = "the configuration has a table for this profile, which has no vault";
-        let mend = format!("${{EDITOR:-vi}} {} (or create it: sesame profile add {name})", facts.config);
+        let sentence = "the configuration has a table for this profile, which has no vault; create it, or remove the \
+                        table with your editor";
+        let mend = format!("sesame profile add {}", quoted(name));
         all.push(finding("config-without-vault", Severity::Warning, name, sentence, mend));
     }
     all

@@ -173,11 +173,14 @@ pub fn text(event: &Event, at_usec: u64) -> String {
         Event::Restarted { daemon, .. } => format!("{daemon} was restarted after a crash"),
         Event::Default { old, new } => format!("default profile: {old} -> {new}"),
         Event::Health { old, new, reason } => format!("health: {old} -> {new}{}", because(reason)),
-        Event::Read { profile, name, pid, unit } if unit.is_empty() => {
-            format!("secret {name} of {profile} was read by process {pid}")
-        }
         Event::Read { profile, name, pid, unit } => {
-            format!("secret {name} of {profile} was read by process {pid} of {unit}")
+            let reader = match (pid, &**unit) {
+                (0, "") => "somebody unknown".into(),
+                (0, unit) => unit.into(),
+                (pid, "") => format!("process {pid}"),
+                (pid, unit) => format!("process {pid} of {unit}"),
+            };
+            format!("secret {name} of {profile} was read by {reader}")
         }
         Event::LockedItem { profile, connection } => {
             format!("an application ({connection}) looks for what is in the locked vault of {profile}")

@@ -35,7 +35,7 @@ impl Away {
         match self.clone() {
             Self::Bus { address, cause } => Error::NoBus { address, cause },
             Self::Hub => Error::NotRunning(HUB),
-            Self::Silent { limit } => Error::NoAnswer { who: HUB, limit },
+            Self::Silent { limit } => Error::NoAnswer { who: HUB, limit, of_change: false },
         }
     }
 
