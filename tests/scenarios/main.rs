@@ -13,6 +13,7 @@ mod completed;
 mod exit_codes;
 mod hostile;
 mod imported;
+mod in_turn;
 mod installed;
 mod items;
 mod keyrings;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
     exit_codes::add(&mut suite);
     hostile::add(&mut suite);
     imported::add(&mut suite);
+    in_turn::add(&mut suite);
     installed::add(&mut suite);
     items::add(&mut suite);
     keyrings::add(&mut suite);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::join_all;
+use rustix::process::Signal;
 use session_tests::{scenarios, session::Session, suite::Suite, user_session::until};
 use zbus::OwnedObjectPath;
 
@@ -12,6 +13,7 @@ pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[]);
         what_a_vault_at_rest_held_is_found_after_a_kill,
         what_was_stored_as_a_lock_came_is_found,
+        what_was_open_before_applications_were_served_is_found,
     );
 }
 
@@ -53,6 +55,18 @@ async fn what_a_vault_at_rest_held_is_found_after_a_kill(session: Session) {
     session.client().await.wait_until_gone(NAME).await;
     daemons.secrets = session.secrets().await;
     assert_eq!(found_locked(&session, "profile", "personal").await, 3);
+}
+
+async fn what_was_open_before_applications_were_served_is_found(session: Session) {
+    let daemons = session.daemons().await;
+    session.create(&["personal"]).await;
+    session.unlock(&["personal"]).await;
+    session.vault().await.set_secret("personal", "before", b"x").await.unwrap();
+    session.home.write("config/open-sesame/config.toml", "work_factor = 15\nsecret_service = true\n");
+    daemons.secrets.signal(Signal::HUP);
+    session.client().await.wait_for_owner(NAME).await;
+    session.client().await.secrets().await.lock("personal").await.unwrap();
+    assert_eq!(found_locked(&session, "name", "before").await, 1);
 }
 
 async fn what_was_stored_as_a_lock_came_is_found(session: Session) {

@@ -34,7 +34,7 @@ pub fn add(suite: &mut Suite) {
 
 pub const NAME: &str = "org.freedesktop.secrets";
 pub const SERVICE: &str = "/org/freedesktop/secrets";
-const PERSONAL: &str = "/org/freedesktop/secrets/collection/personal";
+pub const PERSONAL: &str = "/org/freedesktop/secrets/collection/personal";
 
 pub async fn offered(session: &Session) -> session_tests::session::Daemons {
     session.home.write("config/open-sesame/config.toml", "work_factor = 15\nsecret_service = true\n");
@@ -126,10 +126,11 @@ async fn a_session_is_its_clients_alone(session: Session) {
 }
 
 /// A client as libsecret is one, by its calls.
-struct Application(session_tests::client::Client);
+/// A program that speaks the API by itself.
+pub struct Application(pub session_tests::client::Client);
 
 impl Application {
-    async fn call<B>(&self, path: &str, interface: &str, member: &str, body: &B) -> zbus::Result<zbus::Message>
+    pub async fn call<B>(&self, path: &str, interface: &str, member: &str, body: &B) -> zbus::Result<zbus::Message>
     where
         B: serde::Serialize + zbus::DynamicType + Sync,
     {
@@ -137,7 +138,7 @@ impl Application {
         self.0.connection.call_method(Some(NAME), path, Some(interface.as_str()), member, body).await
     }
 
-    async fn session(&self) -> zbus::Result<OwnedObjectPath> {
+    pub async fn session(&self) -> zbus::Result<OwnedObjectPath> {
         let opened = self.call(SERVICE, "Service", "OpenSession", &("plain", Variant::from(""))).await?;
         let (_, path): (OwnedVariant, OwnedObjectPath) = opened.body().deserialize()?;
         Ok(path)

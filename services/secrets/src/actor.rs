@@ -204,7 +204,9 @@ impl Actor {
     fn configure(&mut self, config: &Config) {
         // It was checked when it was read.
         self.work_factor = WorkFactor::try_from(config.work_factor).unwrap_or_default();
-        self.searched = Searched::from(config);
+        let before = std::mem::replace(&mut self.searched, Searched::from(config));
+        let open: Vec<ProfileName> = self.open.keys().filter(|profile| !before.is(profile)).cloned().collect();
+        open.iter().for_each(|profile| self.search(profile));
         self.unsearched.retain(|profile| self.searched.is(profile));
         self.state.profiles().for_each(|profile| self.forget_unwanted_search(profile));
         self.configure_locking(config);

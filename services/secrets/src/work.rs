@@ -44,6 +44,8 @@ pub struct Attempted {
     pub outcome: Result<Granted, Error>,
     /// Whether there is a vault of this name afterwards, as far as that can be told: an error may leave it open.
     pub exists: Option<bool>,
+    /// Whether what is there could not be read, of what was not fulfilled: nothing was written then.
+    pub unread: bool,
 }
 
 /// How wishes are fulfilled.
@@ -83,7 +85,8 @@ pub fn grant(store: Arc<Store>, settings: Settings, profile: ProfileName, wish: 
             Ok(_) => Some(true),
             Err(_) => store.exists(&profile),
         };
-        Attempted { outcome: granted.map_err(Error::from), exists }
+        let unread = granted.as_ref().is_err_and(vault_store::Error::is_of_reading);
+        Attempted { outcome: granted.map_err(Error::from), exists, unread }
     })
 }
 

@@ -8,6 +8,9 @@ use std::{
 
 use dbus_interfaces::{ProfileName, SecretName};
 
+/// What was tried, of what could not be read.
+pub(crate) const READ: &str = "read";
+
 /// Why a call to the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -171,6 +174,11 @@ impl Error {
     /// Whether the change may have been made all the same, so that the files have to be read again.
     pub fn is_uncertain(&self) -> bool {
         matches!(self, Self::Uncertain { .. } | Self::PassphraseUncertain { .. })
+    }
+
+    /// Whether a file or folder could not be read: the disk may take what is written all the same.
+    pub fn is_of_reading(&self) -> bool {
+        matches!(self, Self::Storage { act: READ, .. })
     }
 
     pub(crate) fn corrupt(file: &Path, flaw: Flaw) -> Self {

@@ -21,6 +21,7 @@ use crate::{
     Change, Disk, Error, Files, Flaw, Limit, OpenVault, Stamp, WorkFactor, Written,
     content::{Content, Refused},
     draft::Draft,
+    error::READ,
     format::{self, MAX_JSON, Unreadable},
     item::{Attributes, ItemId},
     keys::{self, Key, Refusal},
@@ -387,14 +388,14 @@ fn unreadable(path: &Path, cause: io::Error) -> Error {
         ErrorKind::NotFound => Error::corrupt(path, Flaw::Missing),
         ErrorKind::InvalidData | ErrorKind::NotADirectory => Error::corrupt(path, Flaw::NoFile),
         ErrorKind::FileTooLarge => Error::OversizedFile(path.into()),
-        _ => Error::storage("read", path)(cause),
+        _ => Error::storage(READ, path)(cause),
     }
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
-        .map_err(Error::storage("read", folder))
+        .map_err(Error::storage(READ, folder))
 }
 
 /// The ids of the items of a locked vault that have all of `wanted`, the last changed first: what the file beside it

@@ -102,7 +102,7 @@ impl Actor {
         });
     }
 
-    pub(super) fn attempted(&mut self, Attempted { outcome, exists }: Attempted) {
+    pub(super) fn attempted(&mut self, Attempted { outcome, exists, unread }: Attempted) {
         self.attempts.ended();
         let Some(Trying { profile, hold, searched, waiter, since, overruled }) = self.trying.take() else { return };
         match outcome {
@@ -115,7 +115,9 @@ impl Actor {
             }
             Err(error) => {
                 self.note_existence(&profile, exists);
-                self.note_trouble(&profile, &error);
+                if !unread {
+                    self.note_trouble(&profile, &error);
+                }
                 answer(waiter, Err(error));
             }
         }

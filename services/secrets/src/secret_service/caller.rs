@@ -64,10 +64,10 @@ pub async fn set_default_profile(desk: &Desk, profile: &ProfileName) -> Result<(
     let (name, path) = (profile::NAME, profile::PATH);
     let body = profile.as_str();
     let call = desk.connection.call_method(Some(name), path, Some(name), "SetDefaultProfile", &body);
-    let failed = |why: String| zbus::fdo::Error::Failed(format!("the default profile stays as it is: {why}"));
+    let failed = |why: String| Error::Failed(format!("the default profile stays as it is: {why}"));
     match timeout(DEADLINE, call).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(cause)) => Err(failed(cause.to_string()).into()),
-        Err(_) => Err(failed("daemon-profile does not answer".into()).into()),
+        Ok(Err(cause)) => Err(failed(cause.to_string())),
+        Err(_) => Err(failed("daemon-profile does not answer".into())),
     }
 }

@@ -92,7 +92,9 @@ impl Collection {
         let label = read::<String>(&mut properties, LABEL)?;
         let words = read::<Words>(&mut properties, ATTRIBUTES)?.unwrap_or_default();
         let value = unwrapped(&self.desk, &secret, &header)?;
-        let same = if replace { self.same(&words).await? } else { None };
+        // Held to the end.
+        let turn = if replace { self.desk.replacing.acquire().await.ok() } else { None };
+        let same = if turn.is_some() { self.same(&words).await? } else { None };
         let (now_usec, content_type) = (clock::now_usec(), secret.content_type.as_str().into());
         let (id, change) = match same {
             Some(id) => {

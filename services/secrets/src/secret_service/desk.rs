@@ -11,7 +11,7 @@ use std::{
 
 use daemon_runtime::{bus, outbox::Outbox};
 use dbus_interfaces::{ProfileName, places};
-use tokio::sync::{OnceCell, oneshot, watch};
+use tokio::sync::{OnceCell, Semaphore, oneshot, watch};
 use vault_store::{Attributes, Change, Content, Found, ItemId, Refused};
 use zbus::{Connection, Message, names::OwnedUniqueName};
 
@@ -58,6 +58,8 @@ pub struct Desk {
     counted: watch::Sender<u32>,
     /// The questions that people are asked now.
     pub asking: super::asking::Asking,
+    /// Whose turn it is to look for an item and to replace it: what was seen is so until it is written.
+    pub replacing: Semaphore,
     // A change is published here before it is announced or answered.
     state: watch::Receiver<Arc<Snapshot>>,
     // `std` mutex: never held across an await; the critical sections are look-ups in memory.
@@ -104,6 +106,7 @@ impl Desk {
             own: own.says,
             counted: own.counted,
             asking: super::asking::Asking::default(),
+            replacing: Semaphore::new(1),
             open: Mutex::default(),
             configured: Mutex::new(configured),
         }

@@ -1,7 +1,10 @@
 //! From a message to the object that it is for. Objects are made for the call and forgotten after it: a vault with
 //! 10,000 items costs nothing until somebody asks for one of them.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    fmt::Write,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use daemon_runtime::admission::Permits;
 use futures_util::StreamExt;
@@ -13,6 +16,7 @@ use zbus::{
 
 use super::{
     announcements::{COLLECTION_INTERFACE, ITEM_INTERFACE, PROMPT_INTERFACE, SERVICE_INTERFACE},
+    caller,
     collection::Collection,
     desk::Desk,
     error::{self, no_object},
@@ -21,6 +25,7 @@ use super::{
     prompt::Prompt,
     service::Service,
     session::Session,
+    turns::{Turn, Turns},
 };
 use crate::handle::Reads;
 
@@ -32,31 +37,69 @@ const SESSION_INTERFACE: &str = "org.freedesktop.Secret.Session";
 /// The methods that wait for a disk, a key or the bus itself.
 const WAITS: &[&str] = &["CreateItem", "Delete", "SetSecret", "Set", "Lock", "SetAlias", "Prompt"];
 
-/// Answers calls, until the connection is lost or this is dropped.
+/// Answers calls, until the connection is lost or this is dropped. What is answered from memory is answered here, but for
+/// what waits behind a call of the same client that takes its time.
 pub async fn serve(desk: Arc<Desk>, own: ObjectServerOf, mut messages: MessageStream) {
-    let permits = Permits::default();
+    let (permits, turns) = (Permits::default(), Arc::new(Mutex::new(Turns::default())));
     while let Some(message) = messages.next().await {
         let Ok(message) = message else { return };
         if message.message_type() != Type::MethodCall {
             continue;
         }
-        let waits = message.header().member().is_some_and(|member| WAITS.contains(&member.as_str()));
-        if !waits {
-            answer(&desk, &own, &message).await;
-            continue;
+        let (client, bytes) = (caller::connection(&message.header()), message.data().len());
+        let turn = lock(&turns).come(&client, message, bytes);
+        let calls = Calls { desk: Arc::clone(&desk), own: own.clone(), permits: permits.clone() };
+        match turn {
+            Turn::Later => {}
+            Turn::TooMany(message) if waits(&message) => calls.refuse(&message).await,
+            Turn::Now(message) if waits(&message) => {
+                lock(&turns).begin(&client);
+                let turns = Arc::clone(&turns);
+                // A task of its own, which is never cancelled: half an answer would be the end of the connection.
+                tokio::spawn(async move {
+                    let mut next = Some(message);
+                    while let Some(message) = next {
+                        calls.answer(&message).await;
+                        next = lock(&turns).next(&client);
+                    }
+                });
+            }
+            // From memory, which is never refused.
+            Turn::Now(message) | Turn::TooMany(message) => calls.answer(&message).await,
         }
-        // In a task of its own, which is never cancelled: half an answer would be the end of the connection.
-        let Some(permit) = permits.admit_on_bus(&message.header()) else {
-            let sentence = "too many calls wait for an answer; retry when some have been answered";
-            let refused = Box::new(fdo::Error::LimitsExceeded(sentence.into()));
-            let _ = desk.connection.reply_dbus_error(&message.header(), refused).await;
-            continue;
-        };
-        let (desk, own) = (Arc::clone(&desk), own.clone());
-        tokio::spawn(async move {
-            answer(&desk, &own, &message).await;
-            drop(permit);
-        });
+    }
+}
+
+/// `std` mutex, not tokio's: never held across an await; the critical sections put a call into a queue, or take it out.
+fn lock(turns: &Mutex<Turns<Message>>) -> MutexGuard<'_, Turns<Message>> {
+    turns.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn waits(message: &Message) -> bool {
+    message.header().member().is_some_and(|member| WAITS.contains(&member.as_str()))
+}
+
+/// What answers calls.
+struct Calls {
+    desk: Arc<Desk>,
+    own: ObjectServerOf,
+    permits: Permits,
+}
+
+impl Calls {
+    async fn answer(&self, message: &Message) {
+        let permit = if waits(message) { self.permits.admit_on_bus(&message.header()).map(Some) } else { Some(None) };
+        match permit {
+            Some(_permit) => answer(&self.desk, &self.own, message).await,
+            None => self.refuse(message).await,
+        }
+    }
+
+    async fn refuse(&self, message: &Message) {
+        let sentence = "too many calls wait for an answer; retry when some have been answered";
+        let refused = Box::new(fdo::Error::LimitsExceeded(sentence.into()));
+        // Fails only with the connection.
+        let _ = self.desk.connection.reply_dbus_error(&message.header(), refused).await;
     }
 }
 

@@ -1,21 +1,38 @@
 //! What the Secret Service API answers in place of a result.
 
 use dbus_interfaces::Error as VaultError;
-use zbus::fdo;
 
 /// The specification's errors, and the bus's own for the rest. Clients match names.
 #[derive(Debug, zbus::DBusError)]
-#[zbus(prefix = "org.freedesktop.Secret.Error")]
+#[zbus(prefix = "org.freedesktop")]
 pub enum Error {
-    /// Anything that zbus or the bus itself says.
+    /// Anything that zbus itself says.
     #[zbus(error)]
     ZBus(zbus::Error),
     /// The item or the collection is locked.
+    #[zbus(name = "Secret.Error.IsLocked")]
     IsLocked(String),
     /// There is no such session, or it is another client's.
+    #[zbus(name = "Secret.Error.NoSession")]
     NoSession(String),
     /// There is no such item, collection or prompt.
+    #[zbus(name = "Secret.Error.NoSuchObject")]
     NoSuchObject(String),
+    /// More than is allowed.
+    #[zbus(name = "DBus.Error.LimitsExceeded")]
+    LimitsExceeded(String),
+    /// Something that cannot be meant.
+    #[zbus(name = "DBus.Error.InvalidArgs")]
+    InvalidArgs(String),
+    /// Something that is not done here.
+    #[zbus(name = "DBus.Error.NotSupported")]
+    NotSupported(String),
+    /// The disk, or the system's randomness.
+    #[zbus(name = "DBus.Error.IOError")]
+    IoError(String),
+    /// Anything else.
+    #[zbus(name = "DBus.Error.Failed")]
+    Failed(String),
 }
 
 impl From<VaultError> for Error {
@@ -24,40 +41,34 @@ impl From<VaultError> for Error {
         match error {
             V::Locked(sentence) | V::NotActive(sentence) => Self::IsLocked(sentence),
             V::NoSuchProfile(sentence) | V::NotFound(sentence) => Self::NoSuchObject(sentence),
-            V::TooLarge(sentence) => limits(sentence),
+            V::TooLarge(sentence) => Self::LimitsExceeded(sentence),
             V::ZBus(cause) => Self::ZBus(cause),
-            V::Storage(sentence) => fdo::Error::IOError(sentence).into(),
-            V::InvalidName(sentence) | V::InvalidPassphrase(sentence) => invalid(sentence),
+            V::Storage(sentence) => Self::IoError(sentence),
+            V::InvalidName(sentence) | V::InvalidPassphrase(sentence) => Self::InvalidArgs(sentence),
             V::AlreadyExists(sentence)
             | V::WrongPassphrase(sentence)
             | V::TooManyAttempts(sentence)
             | V::CorruptVault(sentence)
             | V::ChangedOnDisk(sentence)
             | V::Unavailable(sentence)
-            | V::Unresponsive(sentence) => fdo::Error::Failed(sentence).into(),
+            | V::Unresponsive(sentence) => Self::Failed(sentence),
         }
-    }
-}
-
-impl From<fdo::Error> for Error {
-    fn from(error: fdo::Error) -> Self {
-        Self::ZBus(error.into())
     }
 }
 
 /// More than is allowed.
 pub fn limits(sentence: impl Into<String>) -> Error {
-    fdo::Error::LimitsExceeded(sentence.into()).into()
+    Error::LimitsExceeded(sentence.into())
 }
 
 /// Something that cannot be meant.
 pub fn invalid(sentence: impl Into<String>) -> Error {
-    fdo::Error::InvalidArgs(sentence.into()).into()
+    Error::InvalidArgs(sentence.into())
 }
 
 /// Something that is not done here.
 pub fn unsupported(sentence: impl Into<String>) -> Error {
-    fdo::Error::NotSupported(sentence.into()).into()
+    Error::NotSupported(sentence.into())
 }
 
 /// There is no object at a path.

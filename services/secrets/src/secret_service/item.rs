@@ -72,7 +72,7 @@ pub fn unwrapped(desk: &Desk, secret: &Secret, header: &Header<'_>) -> Result<Se
 
 /// The system has no randomness.
 pub fn no_randomness(cause: io::Error) -> Error {
-    zbus::fdo::Error::IOError(format!("the system has no random numbers: {cause}; retry later")).into()
+    Error::IoError(format!("the system has no random numbers: {cause}; retry later"))
 }
 
 impl Item {

@@ -1,7 +1,7 @@
 //! The Secret Service API of freedesktop.org (0.2), by which applications keep their secrets in the vaults. On a
 //! connection of its own, which there is only while the configuration says `secret_service = true`.
 //!
-//! Rules: `paths`, `sessions`, `prompts`. Edges: `provider` (the name), `dispatch` (from a message to an
+//! Rules: `paths`, `sessions`, `prompts`, `turns`. Edges: `provider` (the name), `dispatch` (from a message to an
 //! object), `desk` (what the objects share), `announcements` (what is said of changes), `asking` (the prompter), and
 //! one file an interface: `service`, `collection`, `item`, `session`, `prompt`.
 
@@ -20,4 +20,5 @@ pub mod provider;
 pub mod service;
 pub mod session;
 pub mod sessions;
+pub mod turns;
 pub mod wire;
