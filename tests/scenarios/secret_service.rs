@@ -158,7 +158,7 @@ impl Application {
         Ok(value)
     }
 
-    async fn create(&self, session: &OwnedObjectPath, value: Vec<u8>) -> zbus::Result<zbus::Message> {
+    pub async fn create(&self, session: &OwnedObjectPath, value: Vec<u8>) -> zbus::Result<zbus::Message> {
         let properties = HashMap::from([("org.freedesktop.Secret.Item.Label", Variant::from("one"))]);
         let secret = (session, Vec::<u8>::new(), value, "text/plain");
         self.call(PERSONAL, "Collection", "CreateItem", &(properties, secret, false)).await

@@ -10,6 +10,7 @@ use std::{
 
 use dbus_interfaces::{events, places};
 use process_memory as memory;
+use rustix::{fs::Mode, process::umask};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -75,7 +76,9 @@ pub fn run<F>(program: &Program, daemon: impl FnOnce(Process, Follower) -> F) ->
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    // Before anything else: every line bears the id.
+    // What is made is its user's alone, whatever whoever starts it allows or forbids.
+    umask(Mode::RWXG | Mode::RWXO);
+    // Every line bears the id.
     let id = DaemonId::of_this_process();
     logging::init(program.name, id.as_ref().map_or("", DaemonId::as_str));
     let prepared = id.map_err(Failure::from).and_then(|id| prepare(program, id));

@@ -365,7 +365,7 @@ impl Actor {
             Err(cause) => tracing::error!(%cause, "a change could not be announced"),
         }
         if let Some(announcements) = &self.announcements {
-            announcements.vaults(&change.snapshot, &change.vaults);
+            announcements.vaults(&change.snapshot, &change.vaults, &self.open);
         }
         change.vaults.iter().for_each(journal::changed);
         true

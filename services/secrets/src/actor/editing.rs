@@ -91,10 +91,11 @@ impl Actor {
                     effect = vault.content().effect(&edit);
                     vault.apply(edit, *written);
                 });
-                if let (Some(announcements), Some((id, effect)), true) =
-                    (&self.announcements, effect, self.open.contains_key(profile))
+                if let (Some(announcements), Some((id, effect)), Some(vault)) =
+                    (&self.announcements, effect, self.open.get(profile))
                 {
-                    announcements.item(&Collection::Profile(profile.clone()), id, effect);
+                    let content = (vault.content(), profile);
+                    announcements.item(&Collection::Profile(profile.clone()), id, effect, content);
                 }
                 let healed = self.state.set_trouble(profile, None);
                 self.announce(healed);

@@ -2,18 +2,21 @@
 //! answers, so that a change is announced first.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use daemon_runtime::outbox::Outbox;
+use dbus_interfaces::ProfileName;
 use serde::Serialize;
-use vault_store::{Effect, ItemId};
+use vault_store::{Content, Effect, Found, ItemId, OpenVault};
 use zbus::{DynamicType, Message, OwnedObjectPath, Variant};
 
 use super::{
     desk::{self, GivenOut},
+    item::SECOND,
     paths::{self, Collection, SERVICE},
+    wire::words,
 };
 use crate::state::{Reason, Snapshot, VaultChange};
 
@@ -25,6 +28,20 @@ pub const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
 pub const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
 /// Of a prompt.
 pub const PROMPT_INTERFACE: &str = "org.freedesktop.Secret.Prompt";
+
+/// Of a collection of more items, which are made and deleted is told, and not all that there are then.
+const MAX_TOLD: usize = 500;
+
+/// The properties of an item that is not locked.
+fn said<'p>(found: &Found<'_>, profile: &ProfileName) -> [(&'p str, Variant<'p>); 4] {
+    let attributes = words(&found.attributes(profile));
+    [
+        ("Label", found.item.label.to_string().into()),
+        ("Attributes", attributes.into()),
+        ("Created", (found.item.created / SECOND).into()),
+        ("Modified", (found.item.modified / SECOND).into()),
+    ]
+}
 
 /// The sending end.
 pub struct Announcements {
@@ -57,14 +74,14 @@ impl Announcements {
         desk::sent(&self.outbox).await;
     }
 
-    /// Vaults were locked, unlocked, made or deleted.
-    pub fn vaults(&self, snapshot: &Snapshot, changes: &[VaultChange]) {
+    /// Vaults were locked, unlocked, made or deleted; `open` are those whose keys are here.
+    pub fn vaults(&self, snapshot: &Snapshot, changes: &[VaultChange], open: &BTreeMap<ProfileName, Arc<OpenVault>>) {
         for change in changes {
             let collection = Collection::Profile(change.profile.clone());
             match change.reason {
                 Reason::Created => self.collections(snapshot, "CollectionCreated", &collection),
                 Reason::Deleted => self.collections(snapshot, "CollectionDeleted", &collection),
-                _ => self.locked(&collection, !change.active),
+                _ => self.locked(&collection, open.get(&change.profile).filter(|_| change.active)),
             }
         }
     }
@@ -80,18 +97,21 @@ impl Announcements {
         }
     }
 
-    fn locked(&self, collection: &Collection, locked: bool) {
-        let path = paths::collection(collection);
+    /// The items of `served` are told as they are, since a client may know them as they are while locked: without a name.
+    fn locked(&self, collection: &Collection, served: Option<&Arc<OpenVault>>) {
+        let (path, locked) = (paths::collection(collection), served.is_none());
         self.properties(path.as_str(), COLLECTION_INTERFACE, [("Locked", locked.into())]);
         self.signal(SERVICE, SERVICE_INTERFACE, "CollectionChanged", &path);
         let ids: Vec<ItemId> = self.ids().get(collection).into_iter().flatten().copied().collect();
         for id in ids {
-            self.properties(paths::item(collection, id).as_str(), ITEM_INTERFACE, [("Locked", locked.into())]);
+            let found = served.and_then(|vault| vault.content().item(&id).map(|found| said(&found, vault.profile())));
+            let properties = found.into_iter().flatten().chain([("Locked", locked.into())]);
+            self.properties(paths::item(collection, id).as_str(), ITEM_INTERFACE, properties);
         }
     }
 
-    /// An item was made, changed or deleted.
-    pub fn item(&self, collection: &Collection, id: ItemId, effect: Effect) {
+    /// An item was made, changed or deleted: what the collection holds now is `content`, and whose that is.
+    pub fn item(&self, collection: &Collection, id: ItemId, effect: Effect, content: (&Content, &ProfileName)) {
         let member = match effect {
             Effect::Created => "ItemCreated",
             Effect::Changed => "ItemChanged",
@@ -99,6 +119,20 @@ impl Announcements {
         };
         let path = paths::collection(collection);
         self.signal(path.as_str(), COLLECTION_INTERFACE, member, &paths::item(collection, id));
+        let (content, profile) = content;
+        match (effect, content.item(&id)) {
+            (Effect::Changed, Some(found)) => {
+                self.properties(paths::item(collection, id).as_str(), ITEM_INTERFACE, said(&found, profile));
+            }
+            (Effect::Created | Effect::Deleted, _) => {
+                let all = content.items().take(MAX_TOLD + 1).map(|found| paths::item(collection, found.id));
+                let all: Vec<_> = all.collect();
+                if all.len() <= MAX_TOLD {
+                    self.properties(path.as_str(), COLLECTION_INTERFACE, [("Items", Variant::from(all))]);
+                }
+            }
+            (Effect::Changed, None) => {}
+        }
         match (effect, self.ids().get_mut(collection)) {
             (Effect::Deleted, Some(ids)) => drop(ids.remove(&id)),
             (Effect::Created | Effect::Changed | Effect::Deleted, _) => {}
@@ -121,9 +155,9 @@ impl Announcements {
         }
     }
 
-    fn properties<const N: usize>(&self, path: &str, interface: &str, changed: [(&str, Variant<'_>); N]) {
+    fn properties<'p>(&self, path: &str, interface: &str, changed: impl IntoIterator<Item = (&'p str, Variant<'p>)>) {
         let invalidated: &[&str] = &[];
-        let body = (interface, HashMap::from(changed), invalidated);
+        let body = (interface, changed.into_iter().collect::<HashMap<_, _>>(), invalidated);
         self.signal(path, "org.freedesktop.DBus.Properties", "PropertiesChanged", &body);
     }
 }

@@ -245,7 +245,7 @@ impl Desk {
         let effect = memory.effect(&change);
         memory.apply(change);
         if let Some((id, effect)) = effect {
-            self.announcements.item(&Collection::Memory, id, effect);
+            self.announcements.item(&Collection::Memory, id, effect, (memory, &ProfileName::personal()));
         }
         Ok(())
     }
@@ -365,9 +365,10 @@ pub fn times(profile: &ProfileName) -> (u64, u64) {
     (made, u64::try_from(written).unwrap_or(0))
 }
 
-/// The default profile, which the hub keeps in a file.
+/// The default profile, which the hub keeps in a file; `personal` where that does not tell, as the hub has it.
 pub fn default_profile() -> ProfileName {
-    places::default_profile_file().map_or_else(|_| ProfileName::personal(), |file| places::read_default_profile(&file))
+    let named = places::default_profile_file().and_then(|file| places::read_default_profile(&file));
+    named.unwrap_or_else(|_| ProfileName::personal())
 }
 
 /// Ends when everything before has been handed to the bus.

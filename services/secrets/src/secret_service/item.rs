@@ -16,7 +16,8 @@ use super::{
 };
 use crate::handle::Reads;
 
-const SECOND: u64 = 1_000_000;
+/// In microseconds: the API tells seconds.
+pub const SECOND: u64 = 1_000_000;
 
 /// One item.
 pub struct Item {
