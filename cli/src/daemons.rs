@@ -16,11 +16,11 @@ use crate::{
 /// The profile meant by `-p`: the default one where it is left out.
 ///
 /// # Errors
-/// Where the environment does not tell where the default profile stands.
+/// Where the environment does not tell where the default profile stands, or its file does not tell which it is.
 pub fn chosen(profile: Option<&ProfileName>) -> Result<ProfileName, Error> {
     match profile {
         Some(profile) => Ok(profile.clone()),
-        None => Ok(places::read_default_profile(&places::default_profile_file()?)),
+        None => Ok(places::read_default_profile(&places::default_profile_file()?)?),
     }
 }
 

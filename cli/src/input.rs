@@ -1,8 +1,9 @@
 //! Descriptors that this program was started with, for what is secret.
 
-use std::{fs::File, io};
+use std::{fs::File, io, os::unix::fs::MetadataExt};
 
 use rustix::{
+    fs::{OFlags, fcntl_getfl, makedev},
     io::{Errno, dup},
     process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open},
     stdio::stdin,
@@ -11,9 +12,15 @@ use rustix::{
 /// Standard input, unbuffered: the buffer of `std::io::stdin` lives to the end of the program, with what was read.
 ///
 /// # Errors
-/// What the system said.
+/// It is closed, and what the system said.
 pub fn standard() -> io::Result<File> {
-    Ok(dup(stdin())?.into())
+    let input = File::from(dup(stdin())?);
+    // What was closed at the start of a Rust program is the null device since, for writing too. Its end at once is no value.
+    let is_null = input.metadata()?.rdev() == makedev(1, 3);
+    if is_null && fcntl_getfl(&input)?.contains(OFlags::RDWR) {
+        return Err(io::Error::other("it is closed"));
+    }
+    Ok(input)
 }
 
 /// The descriptor `number`, with its position: a socket too, and a file that could not be opened again.

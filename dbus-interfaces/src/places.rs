@@ -1,11 +1,14 @@
 //! Where things lie (contract, section 1): configuration, state, vaults, runtime folder, session bus.
-//! Looks at the environment; touches no file but to ask who owns the runtime folder.
+//! Looks at the environment; touches no file but the default profile's, and asks who owns the runtime folder.
 
 use std::{
     env,
     ffi::OsString,
-    io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    io::{self, Read},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -31,7 +34,18 @@ pub enum PlaceError {
         /// What the system said, or whose it is.
         cause: io::Error,
     },
+    /// The file that names the default profile does not.
+    #[error("{file:?} does not name the default profile ({cause}); name it anew: sesame profile default NAME")]
+    NoDefaultProfile {
+        /// The file.
+        file: PathBuf,
+        /// What the system said, or what is wrong with it.
+        cause: io::Error,
+    },
 }
+
+/// More than a name and a newline, so that what is longer is seen to be none.
+const MAX_DEFAULT_PROFILE: u64 = 128;
 
 /// `$XDG_CONFIG_HOME/open-sesame/config.toml`.
 pub fn config_file() -> Result<PathBuf, PlaceError> {
@@ -88,13 +102,23 @@ pub fn system_bus() -> String {
     address.unwrap_or_else(|| "unix:path=/var/run/dbus/system_bus_socket".into())
 }
 
-/// The profile that `file` names as the default one. A missing, unreadable or invalid file means `personal`:
-/// the default profile is a convenience and never a reason to fail.
-pub fn read_default_profile(file: &Path) -> ProfileName {
-    std::fs::read_to_string(file)
-        .ok()
-        .and_then(|text| text.trim_end_matches('\n').parse().ok())
-        .unwrap_or_else(ProfileName::personal)
+/// The profile that `file` names as the default one: `personal` where it is missing (contract, section 1).
+///
+/// # Errors
+/// It cannot be read, or names none. Whoever took another one then might store a secret in the wrong vault.
+pub fn read_default_profile(file: &Path) -> Result<ProfileName, PlaceError> {
+    let none = |cause: io::Error| PlaceError::NoDefaultProfile { file: file.into(), cause };
+    // NONBLOCK: opening a named pipe would wait for a writer.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let opened = match std::fs::File::options().read(true).custom_flags(flags).open(file) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(ProfileName::personal()),
+        opened => opened.map_err(none)?,
+    };
+    let mut text = String::new();
+    let is_file = opened.metadata().map_err(none)?.is_file();
+    opened.take(MAX_DEFAULT_PROFILE).read_to_string(&mut text).map_err(none)?;
+    let name = text.trim_end_matches('\n').parse().ok().filter(|_| is_file);
+    name.ok_or_else(|| none(io::Error::other("it is not one line with a profile's name")))
 }
 
 fn home(variable: &'static str, below_home: &str) -> Result<PathBuf, PlaceError> {
@@ -154,7 +178,10 @@ mod tests {
 
     #[test]
     fn a_missing_or_invalid_default_profile_is_personal() {
-        assert_eq!(read_default_profile(Path::new("/nonexistent/default-profile")), ProfileName::personal());
-        assert_eq!(read_default_profile(Path::new("/dev/null")), ProfileName::personal());
+        let missing = read_default_profile(Path::new("/nonexistent/default-profile"));
+        assert_eq!(missing.unwrap(), ProfileName::personal());
+        for damaged in ["/dev/null", "/dev/zero", "/proc/self/cmdline", "/"] {
+            assert!(read_default_profile(Path::new(damaged)).is_err(), "{damaged}");
+        }
     }
 }

@@ -68,7 +68,8 @@ fn findings(unit: &str, facts: &Facts, pid: Option<u32>) -> Vec<Finding> {
             return vec![finding("unit-not-installed", Severity::Error, unit, sentence, mend)];
         }
         Some("masked") => {
-            let mend = format!("systemctl --user unmask {unit}");
+            let runtime = if facts.unit_file_state.as_deref() == Some("masked-runtime") { "--runtime " } else { "" };
+            let mend = format!("systemctl --user unmask {runtime}{unit}");
             return vec![finding("unit-masked", Severity::Error, unit, "it is masked, so nothing can start it", mend)];
         }
         Some("loaded") | None => {}

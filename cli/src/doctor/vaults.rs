@@ -34,7 +34,13 @@ pub(super) fn look(known: Option<&Vaults>, diagnosis: &mut Diagnosis) {
     let mut facts = Facts { folder: quoted(&folder), found: found(&folder), known, ..Default::default() };
     if let Ok(file) = places::default_profile_file() {
         let is_there = file.exists();
-        facts.default = is_there.then(|| (places::read_default_profile(&file).to_string(), quoted(&file)));
+        match places::read_default_profile(&file) {
+            Ok(name) => facts.default = is_there.then(|| (name.to_string(), quoted(&file))),
+            Err(error) => {
+                let mend = format!("sesame profile default {}", ProfileName::personal());
+                diagnosis.add([finding("bad-default-profile", Severity::Error, file.display(), error, mend)]);
+            }
+        }
     }
     if let Ok(path) = places::config_file() {
         facts.config = quoted(&path);
@@ -49,7 +55,8 @@ pub(super) fn look(known: Option<&Vaults>, diagnosis: &mut Diagnosis) {
 
 fn found(folder: &Path) -> BTreeMap<String, bool> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    // A link to a folder is one.
+    let folders = entries.filter(|entry| fs::metadata(entry.path()).is_ok_and(|found| found.is_dir()));
     folders
         .map(|entry| {
             let is_missing = |file: &&str| match fs::metadata(entry.path().join(file)) {

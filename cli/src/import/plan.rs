@@ -31,6 +31,11 @@ pub struct Known {
     pub value: SecretSlice<u8>,
 }
 
+/// The attribute that tells what kind an item is of.
+pub const SCHEMA: &str = "xdg:schema";
+/// The schema that says "none in particular".
+pub const NO_SCHEMA: &str = "org.freedesktop.Secret.Generic";
+
 /// Those that there are, by attributes.
 #[derive(Default)]
 pub struct Present(BTreeMap<Attributes, Vec<Known>>);
@@ -44,8 +49,8 @@ impl Present {
     /// Those of `attributes`. The schema that says "none in particular" does not count: gnome-keyring tells it of an item
     /// at one time and not at another.
     fn of(&mut self, mut attributes: Attributes) -> &mut Vec<Known> {
-        if attributes.get("xdg:schema").is_some_and(|schema| schema == "org.freedesktop.Secret.Generic") {
-            attributes.remove("xdg:schema");
+        if attributes.get(SCHEMA).is_some_and(|schema| schema == NO_SCHEMA) {
+            attributes.remove(SCHEMA);
         }
         self.0.entry(attributes).or_default()
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use session_cipher::{Cipher, DH, Offer};
 use zbus::{OwnedObjectPath, OwnedVariant, Type, Variant};
 
-use super::plan::Foreign;
+use super::plan::{Foreign, NO_SCHEMA, SCHEMA};
 use crate::{
     bus::{Bus, DRIVER, SECRETS, Service},
     deadline::Deadline,
@@ -132,7 +132,9 @@ impl<'a> Provider<'a> {
     async fn read(&self, path: &str, item: &mut NewItem) -> Result<SecretSlice<u8>, Error> {
         let object = self.at(path, "org.freedesktop.Secret.Item");
         item.label = property(self.bus, object, "Label", self.deadline()).await?;
-        let attributes: HashMap<String, String> = property(self.bus, object, "Attributes", self.deadline()).await?;
+        let mut attributes: HashMap<String, String> = property(self.bus, object, "Attributes", self.deadline()).await?;
+        // gnome-keyring's word for none, which it adds: by what the application gave alone will it replace the item.
+        attributes.retain(|name, value| name != SCHEMA || value != NO_SCHEMA);
         item.attributes = attributes.into_iter().collect();
         let seconds: u64 = property(self.bus, object, "Created", self.deadline()).await?;
         item.created_usec = seconds.saturating_mul(1_000_000);

@@ -46,7 +46,7 @@ mod tests {
         for name in ["work", "personal"] {
             write(&file, &name.parse().unwrap()).unwrap();
             assert_eq!(fs::read_to_string(&file).unwrap(), format!("{name}\n"));
-            assert_eq!(read_default_profile(&file).as_str(), name);
+            assert_eq!(read_default_profile(&file).unwrap().as_str(), name);
         }
         assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
     }

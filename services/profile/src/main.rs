@@ -17,7 +17,7 @@ use daemon_runtime::{
     run,
     sandbox::Rules,
 };
-use dbus_interfaces::{places, profile};
+use dbus_interfaces::{ProfileName, places, profile};
 
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = WIPING_ALLOCATOR;
@@ -39,7 +39,10 @@ async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure
         started_usec: process.started_usec,
         sandbox: process.sandbox.to_string(),
     };
-    let default = places::read_default_profile(&default_file);
+    let default = places::read_default_profile(&default_file).unwrap_or_else(|cause| {
+        tracing::warn!(%cause, "{cause}; until then it is personal");
+        ProfileName::personal()
+    });
     let mut hub = Hub::new(own_run, process::id(), default, process.started_usec);
     hub.apply(Event::Configured(configuration.current().problem.clone()), process.started_usec);
     let (handle, inbox) = handle::channel(hub.report());
