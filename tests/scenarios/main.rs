@@ -28,6 +28,7 @@ mod searched;
 mod secrecy;
 mod secret_service;
 mod stalled;
+mod starved;
 mod told;
 mod vault_files;
 mod watched;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
     searched::add(&mut suite);
     secret_service::add(&mut suite);
     stalled::add(&mut suite);
+    starved::add(&mut suite);
     told::add(&mut suite);
     vault_files::add(&mut suite);
     watched::add(&mut suite);

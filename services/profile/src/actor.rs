@@ -9,7 +9,7 @@ mod defaulting;
 
 use std::{collections::VecDeque, path::PathBuf};
 
-use daemon_runtime::{clock, outbox::Outbox};
+use daemon_runtime::{clock, outbox::Outbox, workers::Workers};
 use dbus_interfaces::{Error, ProfileName, secrets};
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
@@ -51,6 +51,7 @@ pub struct Actor {
     last_heard: Instant,
     last_probe: Option<Instant>,
     default_file: PathBuf,
+    workers: Workers,
     // One write at a time, so that the file and the state change in the same order.
     default_writes: VecDeque<(ProfileName, Waiter<()>)>,
     grievances: Grievances,
@@ -86,6 +87,7 @@ impl Actor {
             last_heard: Instant::now(),
             last_probe: None,
             default_file,
+            workers: Workers::default(),
             default_writes: VecDeque::new(),
             grievances: Grievances::default(),
             notifications: Notifications::default(),

@@ -109,7 +109,7 @@ struct Peer {
     unit: Option<UnitFacts>,
     // Whether `run` is the unit's, as a reading showed: what is read once that has ended may be of a run after it.
     of_unit: bool,
-    // A run after `run` is read as failed, which passes at every crash.
+    // A run that was not met, after `run` or with none before it, is read as failed, which passes at every crash.
     doubtful: bool,
 }
 
@@ -245,7 +245,8 @@ impl DaemonTracker {
         if peer.unexplained {
             return self.explain(name, now_usec, Fate::lasts);
         }
-        let passes_perhaps = of_next_run && matches!(self.fate_of_unit(name), Some(Fate::Failed(_)));
+        let unmet = of_next_run || peer.run.is_none();
+        let passes_perhaps = unmet && matches!(self.fate_of_unit(name), Some(Fate::Failed(_)));
         self.peer(name).doubtful = passes_perhaps;
         if passes_perhaps { Vec::new() } else { self.follow_unit(name, now_usec) }
     }

@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod process;
 pub mod sandbox;
 pub mod watchdog;
+pub mod workers;
 
 pub use process::{Failure, Process, Program, run};
 pub use process_memory as memory;

@@ -123,8 +123,6 @@ where
 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .thread_keep_alive(Duration::from_millis(100))
-        .max_blocking_threads(8)
         // A daemon has a handful of descriptors; room for the usual 1024 events would take 12 KiB.
         .max_io_events_per_tick(32)
         .build()?;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use daemon_config::Config;
-use daemon_runtime::{alarm::Alarm, clock, outbox::Outbox};
+use daemon_runtime::{alarm::Alarm, clock, outbox::Outbox, workers::Workers};
 use dbus_interfaces::{Error, ProfileName, SecretName};
 use private_socket::Answers;
 use tokio::sync::{mpsc, oneshot};
@@ -96,6 +96,7 @@ pub struct Actor {
     outbox: Outbox,
     name: OwnedUniqueName,
     units: Option<Units>,
+    workers: Workers,
     // Where applications hear of changes, while they are served.
     announcements: Option<Arc<Announcements>>,
     searched: Searched,
@@ -133,6 +134,7 @@ impl Actor {
             outbox,
             name,
             units: None,
+            workers: Workers::default(),
             announcements: None,
             searched: Searched::default(),
             answers: Answers::default(),
@@ -319,9 +321,9 @@ impl Actor {
     }
 
     fn wipe(&mut self, profile: &ProfileName, vault: impl Send + 'static) {
-        let (wiped, answers) = (work::wipe(vault), self.answers.clone());
+        let (wiped, answers) = (work::wipe(&self.workers, vault), self.answers.clone());
         self.hold_until(profile, async move {
-            // A worker never panics: that would end the daemon.
+            // Where there is no worker it was wiped here.
             let _ = wiped.await;
             answers.end().await;
         });

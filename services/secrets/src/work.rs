@@ -1,12 +1,14 @@
 //! What is done on worker threads: deriving keys, reading and writing vault files, wiping. Keys and content come and
 //! go in boxes; the worker's stack is wiped after each job.
 
-use std::{sync::Arc, thread};
+use std::{future::Future, io, sync::Arc, thread};
 
-use daemon_runtime::memory;
+use daemon_runtime::{
+    memory,
+    workers::{Workers, no_thread},
+};
 use dbus_interfaces::{Error, ProfileName};
 use secrecy::SecretString;
-use tokio::task::{JoinHandle, spawn_blocking};
 use vault_store::{Change, OpenVault, Rekeyed, SearchFile, Store, WorkFactor, Written};
 
 /// What somebody with a passphrase wants.
@@ -44,8 +46,15 @@ pub struct Attempted {
     pub outcome: Result<Granted, Error>,
     /// Whether there is a vault of this name afterwards, as far as that can be told: an error may leave it open.
     pub exists: Option<bool>,
-    /// Whether what is there could not be read, of what was not fulfilled: nothing was written then.
-    pub unread: bool,
+    /// Whether the disk was not asked to write anything: what is there could not be read, or nobody tried.
+    pub untouched: bool,
+}
+
+impl Attempted {
+    /// Of what nobody has tried.
+    pub fn not_begun(cause: &io::Error) -> Self {
+        Self { outcome: Err(no_thread(cause)), exists: None, untouched: true }
+    }
 }
 
 /// How wishes are fulfilled.
@@ -57,15 +66,26 @@ pub struct Settings {
     pub searched: bool,
 }
 
+/// What a worker does. The error is that there is none.
+pub trait Work<T>: Future<Output = io::Result<T>> + Send + 'static {}
+
+impl<T, F: Future<Output = io::Result<T>> + Send + 'static> Work<T> for F {}
+
 /// Fulfils `wish`.
-pub fn grant(store: Arc<Store>, settings: Settings, profile: ProfileName, wish: Wish) -> JoinHandle<Attempted> {
+pub fn grant(
+    workers: &Workers,
+    store: Arc<Store>,
+    settings: Settings,
+    profile: ProfileName,
+    wish: Wish,
+) -> impl Work<Attempted> + use<> {
     let Settings { work_factor, searched } = settings;
     let make_searched = move |store: &Store, vault: &OpenVault| {
         if searched {
             let _ = store.make_searched(vault).inspect_err(not_found);
         }
     };
-    work(move || {
+    work(workers, move || {
         let granted = match &wish {
             Wish::Create(passphrase) => store.create(&profile, passphrase, work_factor).map(|()| Granted::Created),
             Wish::Unlock(passphrase) => store.unlock(&profile, passphrase).map(|vault| {
@@ -85,8 +105,8 @@ pub fn grant(store: Arc<Store>, settings: Settings, profile: ProfileName, wish: 
             Ok(_) => Some(true),
             Err(_) => store.exists(&profile),
         };
-        let unread = granted.as_ref().is_err_and(vault_store::Error::is_of_reading);
-        Attempted { outcome: granted.map_err(Error::from), exists, unread }
+        let untouched = granted.as_ref().is_err_and(vault_store::Error::is_of_reading);
+        Attempted { outcome: granted.map_err(Error::from), exists, untouched }
     })
 }
 
@@ -104,12 +124,13 @@ pub enum Stored {
 
 /// Writes `vault` with `change` made, lets go of it and tells what became of it; then prepares the next write. Memory is not
 /// changed here: the disk comes first.
-pub fn store(
+pub fn store<T: FnOnce(Stored) + Send + 'static>(
+    workers: &Workers,
     store: Arc<Store>,
     vault: Arc<OpenVault>,
     change: Change,
-    tell: impl FnOnce(Stored) + Send + 'static,
-) -> JoinHandle<()> {
+    tell: T,
+) -> impl Work<()> + use<T> {
     let write = move || {
         let next = vault.next_write();
         let stored = match store.write(&vault, &change) {
@@ -127,17 +148,21 @@ pub fn store(
         next.prepare();
     };
     // The next write takes what this one has freed; the next tick gives it back.
-    spawn_blocking(|| memory::with_wiped_stack(write))
+    workers.run(|| memory::with_wiped_stack(write))
 }
 
 /// The search file of `vault`, which it lets go of.
-pub fn make_search(store: Arc<Store>, vault: Arc<OpenVault>) -> JoinHandle<Option<SearchFile>> {
-    work(move || store.search_file(&vault).inspect_err(not_found).ok())
+pub fn make_search(
+    workers: &Workers,
+    store: Arc<Store>,
+    vault: Arc<OpenVault>,
+) -> impl Work<Option<SearchFile>> + use<> {
+    work(workers, move || store.search_file(&vault).inspect_err(not_found).ok())
 }
 
 /// Writes a search file: nobody's keys wait for the disk.
-pub fn write_search(store: Arc<Store>, file: SearchFile) -> JoinHandle<()> {
-    spawn_blocking(move || drop(store.write_search(&file).inspect_err(not_found)))
+pub fn write_search(workers: &Workers, store: Arc<Store>, file: SearchFile) -> impl Work<()> + use<> {
+    workers.run(move || drop(store.write_search(&file).inspect_err(not_found)))
 }
 
 /// What is found is never worth the vault itself.
@@ -146,12 +171,16 @@ fn not_found(cause: &vault_store::Error) {
 }
 
 /// Drops what holds keys and secrets; the allocator wipes it.
-pub fn wipe(vault: impl Send + 'static) -> JoinHandle<()> {
-    work(move || drop(vault))
+pub fn wipe<V: Send + 'static>(workers: &Workers, vault: V) -> impl Work<()> + use<V> {
+    work(workers, move || drop(vault))
 }
 
-fn work<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    spawn_blocking(|| {
+fn work<T, J>(workers: &Workers, job: J) -> impl Work<T> + use<T, J>
+where
+    T: Send + 'static,
+    J: FnOnce() -> T + Send + 'static,
+{
+    workers.run(|| {
         let done = memory::with_wiped_stack(job);
         memory::give_back();
         done

@@ -1,5 +1,6 @@
 //! Changes of the default profile: a worker writes one at a time, and the state follows the file.
 
+use daemon_runtime::workers::no_thread;
 use dbus_interfaces::{Error, ProfileName};
 
 use super::{Actor, asking::not_reported};
@@ -23,12 +24,12 @@ impl Actor {
     fn write_default(&mut self) {
         let Some((profile, _)) = self.default_writes.front() else { return };
         let (profile, file, back) = (profile.clone(), self.default_file.clone(), self.inbox.sender.clone());
-        let write = tokio::task::spawn_blocking({
+        let write = self.workers.run({
             let profile = profile.clone();
             move || default_profile::write(&file, &profile)
         });
         tokio::spawn(async move {
-            let Ok(written) = write.await else { return };
+            let written = write.await.unwrap_or_else(|cause| Err(no_thread(&cause)));
             if let Some(back) = back.upgrade() {
                 let _ = back.send(Command::DefaultWritten(profile, written)).await;
             }

@@ -145,8 +145,23 @@ fn a_run_by_hand_is_not_explained_by_a_unit_of_the_same_name() {
 #[test]
 fn a_unit_that_failed_before_it_was_ever_seen_is_failed() {
     let mut peers = DaemonTracker::new(0);
-    let told = peers.read_unit(SECRETS, unit("x", "failed", "failed", "exit-code"), 1);
-    assert_eq!(told, [changed(State::Failed, "", "exit-code:9")]);
+    assert_eq!(peers.read_unit(SECRETS, unit("x", "failed", "failed", "exit-code"), 1), [], "passes at every crash");
+    assert!(peers.is_unsettled(SECRETS));
+    assert_eq!(peers.settle(SECRETS, 2), [changed(State::Failed, "", "exit-code:9")]);
+}
+
+/// A hub that begins while systemd tries and tries.
+#[test]
+fn a_start_that_is_tried_again_is_not_given_up_though_none_was_ever_seen() {
+    let mut peers = DaemonTracker::new(0);
+    let lost = peers.read_unit(SECRETS, unit("x", "activating", "auto-restart", "exit-code"), 1);
+    assert_eq!(lost, [changed(State::Lost, "", "exit-code:9")]);
+    for run in ["y", "z"] {
+        peers.read_unit(SECRETS, unit(run, "activating", "start", "success"), 2);
+        assert_eq!(peers.read_unit(SECRETS, unit(run, "failed", "failed", "exit-code"), 3), []);
+        assert_eq!(peers.read_unit(SECRETS, unit(run, "activating", "auto-restart", "exit-code"), 4), []);
+        assert_eq!(peers.settle(SECRETS, 5), []);
+    }
 }
 
 #[test]

@@ -92,17 +92,16 @@ impl Actor {
         let hold = self.holds.take(&profile);
         let searched = self.searched.is(&profile);
         let settings = Settings { work_factor: self.work_factor, searched };
-        let work = work::grant(Arc::clone(&self.store), settings, profile.clone(), wish);
+        let work = work::grant(&self.workers, Arc::clone(&self.store), settings, profile.clone(), wish);
         self.trying = Some(Trying { profile, hold, searched, waiter, since, overruled: false });
         let done = self.done.0.clone();
         tokio::spawn(async move {
-            if let Ok(attempted) = work.await {
-                let _ = done.send(Done::Attempt(attempted));
-            }
+            let attempted = work.await.unwrap_or_else(|cause| Attempted::not_begun(&cause));
+            let _ = done.send(Done::Attempt(attempted));
         });
     }
 
-    pub(super) fn attempted(&mut self, Attempted { outcome, exists, unread }: Attempted) {
+    pub(super) fn attempted(&mut self, Attempted { outcome, exists, untouched }: Attempted) {
         self.attempts.ended();
         let Some(Trying { profile, hold, searched, waiter, since, overruled }) = self.trying.take() else { return };
         match outcome {
@@ -115,7 +114,7 @@ impl Actor {
             }
             Err(error) => {
                 self.note_existence(&profile, exists);
-                if !unread {
+                if !untouched {
                     self.note_trouble(&profile, &error);
                 }
                 answer(waiter, Err(error));

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use daemon_runtime::clock;
+use daemon_runtime::{clock, workers::no_thread};
 use dbus_interfaces::{Error, ProfileName};
 use vault_store::{Change as Edit, OpenVault};
 
@@ -65,8 +65,13 @@ impl Actor {
         match self.writings.get_mut(profile).and_then(VecDeque::front_mut) {
             Some(Writing::Edit(edit, _)) => {
                 let Some(edit) = edit.take() else { return };
-                let work = work::store(Arc::clone(&self.store), vault, edit, self.teller(profile));
-                self.hold_until(profile, async { drop(work.await) });
+                let work = work::store(&self.workers, Arc::clone(&self.store), vault, edit, self.teller(profile));
+                let tell = self.teller(profile);
+                self.hold_until(profile, async {
+                    if let Err(cause) = work.await {
+                        tell(Stored::Refused(no_thread(&cause)));
+                    }
+                });
             }
             Some(Writing::Search { with_worker: with_worker @ false }) => {
                 *with_worker = true;

@@ -52,7 +52,8 @@ impl Actor {
         gone: impl Future<Output = ()> + Send + 'static,
     ) {
         let (store, tell) = (Arc::clone(&self.store), self.teller(profile));
-        let making = work::make_search(Arc::clone(&store), vault);
+        let making = work::make_search(&self.workers, Arc::clone(&store), vault);
+        let workers = self.workers.clone();
         let (let_go, is_let_go) = oneshot::channel::<()>();
         let (written, is_written) = oneshot::channel::<()>();
         self.hold_until(profile, async {
@@ -64,7 +65,7 @@ impl Actor {
             let made = making.await;
             drop(let_go);
             if let Ok(Some(file)) = made {
-                let _ = work::write_search(store, file).await;
+                let _ = work::write_search(&workers, store, file).await;
             }
             drop(written);
             tell(Stored::Searched);

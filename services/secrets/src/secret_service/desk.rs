@@ -9,7 +9,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use daemon_runtime::{bus, outbox::Outbox};
+use daemon_runtime::{bus, outbox::Outbox, workers::Workers};
 use dbus_interfaces::{ProfileName, places};
 use tokio::sync::{OnceCell, Semaphore, oneshot, watch};
 use vault_store::{Attributes, Change, Content, Found, ItemId, Refused};
@@ -58,6 +58,8 @@ pub struct Desk {
     counted: watch::Sender<u32>,
     /// The questions that people are asked now.
     pub asking: super::asking::Asking,
+    /// For what is read of the disk.
+    workers: Workers,
     /// Whose turn it is to look for an item and to replace it: what was seen is so until it is written.
     pub replacing: Semaphore,
     // A change is published here before it is announced or answered.
@@ -106,6 +108,7 @@ impl Desk {
             own: own.says,
             counted: own.counted,
             asking: super::asking::Asking::default(),
+            workers: Workers::default(),
             replacing: Semaphore::new(1),
             open: Mutex::default(),
             configured: Mutex::new(configured),
@@ -279,7 +282,7 @@ impl Desk {
         }
         let Ok(folder) = places::vaults_folder() else { return Vec::new() };
         let profile = profile.clone();
-        let searched = tokio::task::spawn_blocking(move || vault_store::find_locked(&folder, &profile, &wanted));
+        let searched = self.workers.run(move || vault_store::find_locked(&folder, &profile, &wanted));
         searched.await.unwrap_or_default()
     }
 
