@@ -134,6 +134,7 @@ impl Store {
 
     fn look(&self, path: &Path) -> Result<(), Error> {
         match fs::symlink_metadata(path) {
+            Ok(found) if found.is_file() && found.len() == 0 => Err(Error::corrupt(path, Flaw::NoAge)),
             Ok(found) if found.is_file() => Ok(()),
             Ok(_) => Err(Error::corrupt(path, Flaw::NoFile)),
             Err(cause) => Err(unreadable(path, cause)),
