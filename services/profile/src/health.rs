@@ -64,7 +64,7 @@ fn of_secrets(vaults: &Vaults, peers: &DaemonTracker) -> Option<Problem> {
             format!(
                 "daemon-secrets keeps failing{why} and systemd has given up on it, so every vault is locked; see why: {}; \
                  then: {}",
-                units::journal(row.id.as_deref()),
+                units::journal(),
                 units::advice_when_given_up()
             ),
         ),

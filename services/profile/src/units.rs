@@ -89,12 +89,10 @@ pub fn advice_when_given_up() -> String {
     format!("systemctl --user reset-failed {SECRETS_UNIT}; systemctl --user restart {SECRETS_UNIT}")
 }
 
-/// The command that shows what a run and systemd said of its end.
-pub fn journal(id: Option<&str>) -> String {
-    match id {
-        Some(id) => format!("journalctl --user _SYSTEMD_INVOCATION_ID={id} + USER_INVOCATION_ID={id}"),
-        None => format!("journalctl --user -u {SECRETS_UNIT}"),
-    }
+/// The command that shows what daemon-secrets and systemd said: of all runs, since the last ones may never have said which
+/// they were.
+pub fn journal() -> String {
+    format!("journalctl --user -u {SECRETS_UNIT}")
 }
 
 #[cfg(test)]

@@ -51,8 +51,10 @@ impl Prompt {
     async fn dismiss(&self, #[zbus(header)] header: Header<'_>) -> Result<(), Error> {
         let owner = caller::connection(&header);
         self.must_be_held(&owner)?;
-        self.desk.open().prompts.remove(self.number);
-        self.desk.announcements.completed(self.number, &owner, true, "".into());
+        let wish = self.desk.open().prompts.remove(self.number);
+        if let Some(wish) = wish {
+            self.desk.announcements.completed(self.number, &owner, true, brought(&self.desk, &wish, false));
+        }
         self.desk.announcements.sent().await;
         Ok(())
     }
@@ -75,10 +77,15 @@ async fn run(
         // Dismissed, which was answered, or the client is gone.
         _ = gone => return,
     };
-    if !desk.open().prompts.remove(number) {
+    if desk.open().prompts.remove(number).is_none() {
         return;
     }
-    let result = match &wish {
+    desk.announcements.completed(number, owner, !done, brought(desk, &wish, done));
+}
+
+/// The result of a prompt, of the type that its wish has, also where it was dismissed.
+fn brought(desk: &Desk, wish: &Wish, done: bool) -> Variant<'static> {
+    match wish {
         Wish::Unlock { profiles: _, objects } => {
             let open = |path: &&OwnedObjectPath| desk.object(path.as_str()).is_ok_and(|object| is_open(desk, &object));
             Variant::from(objects.iter().filter(open).cloned().collect::<Vec<OwnedObjectPath>>())
@@ -86,8 +93,7 @@ async fn run(
         Wish::Create(_) if !done => Variant::from(paths::nothing()),
         Wish::Create(profile) => Variant::from(paths::collection(&Collection::Profile(profile.clone()))),
         Wish::Delete(_) => Variant::from(""),
-    };
-    desk.announcements.completed(number, owner, !done, result);
+    }
 }
 
 fn is_open(desk: &Desk, object: &paths::Object) -> bool {

@@ -35,9 +35,8 @@ pub struct Prompts {
 
 struct Prompt {
     owner: Box<str>,
-    // `None` once it is shown.
-    wish: Option<Wish>,
-    // Dropped when the prompt is: whoever shows it stops.
+    wish: Wish,
+    // `None` until it is shown; dropped when the prompt is: whoever shows it stops.
     dropped: Option<oneshot::Sender<()>>,
 }
 
@@ -50,7 +49,7 @@ impl Prompts {
         }
         let first = !self.held.values().any(|prompt| *prompt.owner == *owner);
         self.last += 1;
-        self.held.insert(self.last, Prompt { owner: owner.into(), wish: Some(wish), dropped: None });
+        self.held.insert(self.last, Prompt { owner: owner.into(), wish, dropped: None });
         Some((self.last, first))
     }
 
@@ -61,16 +60,15 @@ impl Prompts {
 
     /// What to show now, and what tells that it is to be shown no longer. Nothing where it is shown already.
     pub fn show(&mut self, number: u64, owner: &str) -> Option<(Wish, oneshot::Receiver<()>)> {
-        let prompt = self.held.get_mut(&number).filter(|prompt| *prompt.owner == *owner)?;
-        let wish = prompt.wish.take()?;
+        let prompt = self.held.get_mut(&number).filter(|prompt| *prompt.owner == *owner && prompt.dropped.is_none())?;
         let (dropped, gone) = oneshot::channel();
         prompt.dropped = Some(dropped);
-        Some((wish, gone))
+        Some((prompt.wish.clone(), gone))
     }
 
-    /// The prompt is over. False where it was before.
-    pub fn remove(&mut self, number: u64) -> bool {
-        self.held.remove(&number).is_some()
+    /// The prompt is over: what it was to bring about. Nothing where it was over before.
+    pub fn remove(&mut self, number: u64) -> Option<Wish> {
+        self.held.remove(&number).map(|prompt| prompt.wish)
     }
 
     /// Drops all that `owner` has left.
@@ -98,7 +96,7 @@ mod tests {
         assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Empty));
         prompts.end_of(":1.1");
         assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Closed));
-        assert!(!prompts.remove(number));
+        assert_eq!(prompts.remove(number), None);
     }
 
     #[test]

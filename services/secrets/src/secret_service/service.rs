@@ -168,13 +168,15 @@ impl Service {
     ) -> Result<HashMap<OwnedObjectPath, Secret>, Error> {
         let mut secrets = HashMap::new();
         for path in items {
-            let Ok(Object::Item(collection, id)) = self.0.object(path.as_str()) else {
-                return Err(no_object(path.as_str()));
+            let secret = match self.0.object(path.as_str()) {
+                Ok(Object::Item(collection, id)) => item::secret(&self.0, &collection, id, &session, &header).await,
+                Ok(_) => Err(no_object(path.as_str())),
+                Err(error) => Err(error),
             };
-            match item::secret(&self.0, &collection, id, &session, &header).await {
+            match secret {
                 Ok(secret) => drop(secrets.insert(path, secret)),
-                // Left out, as the specification has it.
-                Err(Error::IsLocked(_)) => {}
+                // Left out: the specification has it of a locked one, and one may be deleted while others are asked for.
+                Err(Error::IsLocked(_) | Error::NoSuchObject(_)) => {}
                 Err(error) => return Err(error),
             }
         }
