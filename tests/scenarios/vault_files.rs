@@ -15,6 +15,7 @@ pub fn add(suite: &mut Suite) {
         a_vault_with_a_file_missing_is_corrupt,
         a_file_that_another_program_changed_is_not_overwritten,
         a_second_daemon_is_kept_from_the_vaults,
+        a_vault_whose_folder_was_away_is_taken_in_by_init,
     );
     scenarios!(suite.on_dbus_daemon(&[Need::Program("age"), Need::Program("age-keygen"), Need::Program("script")]);
         stock_age_opens_a_vault,
@@ -28,6 +29,20 @@ pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_dbus_daemon(&[Need::Root]);
         too_many_open_files_leave_the_vault_as_it_was,
     );
+}
+
+async fn a_vault_whose_folder_was_away_is_taken_in_by_init(session: Session) {
+    let _daemons = session.daemons().await;
+    session.create(&["personal"]).await;
+    session.unlock(&["personal"]).await;
+    session.vault().await.set_secret("personal", "kept", b"x").await.unwrap();
+    session.client().await.secrets().await.lock("personal").await.unwrap();
+    let (folder, away) = (session.home.vaults().join("personal"), session.home.path().join("away"));
+    fs::rename(&folder, &away).unwrap();
+    assert_eq!(session.sesame_with_passphrase(&["unlock"]).await.code, 7);
+    fs::rename(&away, &folder).unwrap();
+    session.sesame_with_passphrase(&["init"]).await.stdout_of_success();
+    assert_eq!(session.sesame(&["secret", "list"]).await.stdout_of_success(), "kept\n");
 }
 
 async fn stock_age_opens_a_vault(session: Session) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dbus_interfaces::{ProfileName, profile::Status, secrets::Vaults};
+use dbus_interfaces::{Error as Refusal, ProfileName, profile::Status, secrets::Vaults};
 
 use super::unlock;
 use crate::{
@@ -55,7 +55,11 @@ async fn open(args: &Init, profile: &ProfileName, is_missing: bool, bus: Bus) ->
     drop(bus);
     let passphrase = source.new_one(&format!("New passphrase of {profile}: ")).await?;
     let deadline = || Deadline::after(args.timeout.timeout.unwrap_or(KEY)).of_change();
-    source.then(private::call_with(&passphrase, "Create", profile, deadline())).await?;
+    match source.then(private::call_with(&passphrase, "Create", profile, deadline())).await {
+        // It lies on the disk, and the daemon did not know: its folder was away for a while.
+        Err(Error::Refused(Refusal::AlreadyExists(_))) => {}
+        created => created?,
+    }
     source.then(private::call_with(&passphrase, "Unlock", profile, deadline())).await
 }
 
