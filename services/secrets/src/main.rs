@@ -1,8 +1,6 @@
 //! `daemon-secrets`, the vaults: wiring only.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Arc,
@@ -54,17 +52,9 @@ fn main() -> ExitCode {
 
 /// It writes vaults and its runtime folder, and nothing else. Besides the session bus it meets logind, on the system's.
 fn rules() -> Result<Rules, Failure> {
-    let folders = [places::data_folder()?, places::runtime_folder()?];
-    let mut rules = Rules::for_folders(folders.into_iter().chain(linked(&places::vaults_folder()?)))?;
+    let mut rules = Rules::for_folders([places::data_folder()?, places::runtime_folder()?])?;
     rules.sockets.extend(sandbox::socket_of(&places::system_bus()));
     Ok(rules)
-}
-
-/// Where the vaults, or one of them, are by a link: elsewhere than in the folder that a rule is for.
-fn linked(vaults: &Path) -> Vec<PathBuf> {
-    let below = fs::read_dir(vaults).into_iter().flatten().flatten().map(|entry| entry.path());
-    let links = below.chain([vaults.to_owned()]).filter(|path| path.is_symlink());
-    links.filter_map(|link| fs::canonicalize(link).ok()).filter(|target| target.is_dir()).collect()
 }
 
 async fn daemon(process: Process, configuration: Follower) -> Result<(), Failure> {
