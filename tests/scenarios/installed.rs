@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use dbus_interfaces::{events, profile, prompter, secrets};
@@ -14,6 +14,7 @@ use session_tests::{home::Home, needs::Need, program, scenarios, session::Sessio
 pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_dbus_daemon(&[Need::Program("make")]);
         what_is_installed_lies_in_its_place_and_can_be_removed,
+        a_folder_with_a_space_is_refused_and_nothing_removed,
         installed_activation_files_start_the_installed_daemons,
         applications_start_the_daemon_only_where_it_was_asked_for,
     );
@@ -30,6 +31,12 @@ pub fn add(suite: &mut Suite) {
 
 /// `make` with what was built already: the programs beside the tests.
 fn make(target: &str, variables: &[(&str, &str)]) {
+    let output = made(target, variables);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+fn made(target: &str, variables: &[(&str, &str)]) -> Output {
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let sesame = program("sesame");
     let mut make = Command::new("make");
@@ -38,9 +45,20 @@ fn make(target: &str, variables: &[(&str, &str)]) {
     make.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
     // A make around this test has flags of its own.
     make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL");
-    let output = make.stdin(Stdio::null()).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    make.stdin(Stdio::null()).output().unwrap()
+}
+
+/// make takes such a name apart, and rm what comes out of it.
+async fn a_folder_with_a_space_is_refused_and_nothing_removed(session: Session) {
+    let folder = session.home.path().join("a");
+    fs::write(&folder, "kept").unwrap();
+    let spaced = format!("{} b", folder.display());
+    for (target, variable) in [("install", "DESTDIR"), ("uninstall", "DESTDIR"), ("uninstall", "PREFIX")] {
+        let refused = made(target, &[(variable, &spaced)]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("has a space in it"), "{said}");
+        assert_eq!(fs::read_to_string(&folder).unwrap(), "kept");
+    }
 }
 
 fn every_file(folder: &Path) -> BTreeSet<PathBuf> {

@@ -57,6 +57,18 @@ async fn without_a_bus_the_way_out_is_told_and_the_rest_is_looked_at() {
 }
 
 #[tokio::test]
+async fn a_missing_runtime_folder_is_found_and_the_advice_mends_it() {
+    let session = Session::start();
+    let mut shell = session.command("/bin/sh");
+    let line = "unset XDG_RUNTIME_DIR; \"$0\" doctor; eval \"$(\"$0\" doctor | sed -n '/XDG_RUNTIME_DIR:/{n;p}')\"; \"$0\" doctor; \
+                rm -r \"$XDG_RUNTIME_DIR\"";
+    shell.args(["-c", line, env!("CARGO_BIN_EXE_sesame")]);
+    let output = tokio::task::spawn_blocking(move || shell.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said.matches("error XDG_RUNTIME_DIR: ").count(), 1, "{said}");
+}
+
+#[tokio::test]
 async fn files_that_others_reach_and_folders_that_are_no_vaults_are_found() {
     let session = Session::start();
     let vaults = session.path(".local/share/open-sesame/vaults");

@@ -62,14 +62,48 @@ async fn a_silent_daemon_is_5_and_one_that_hangs_up_3() {
         .run("secret list --timeout 0.2")
         .await
         .failed(5, "sesame: cannot list the secrets of personal: daemon-secrets did not answer within 0.2 s\n");
+    // What changes something may be done after nobody waits for it any more.
+    session.run("secret rm a --timeout 0.2").await.failed(
+        5,
+        "sesame: cannot delete the secret a of personal: daemon-secrets did not answer within 0.2 s, and may still do it\n\
+         see what became of it before you try again: sesame status\n",
+    );
     // The connection of the run before is still queued: it is hung up first.
-    let hang_up = std::thread::spawn(move || [(); 2].map(|()| drop(listener.accept().unwrap())));
+    let hang_up = std::thread::spawn(move || [(); 3].map(|()| drop(listener.accept().unwrap())));
     session.run("secret list").await.failed(
         3,
         "sesame: cannot list the secrets of personal: daemon-secrets ended before it answered\n\
          start it: sesame unlock (the very first time: sesame init)\n",
     );
     hang_up.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_closed_standard_input_is_no_value() {
+    let session = Session::without_bus();
+    let mut shell = session.command("/bin/sh");
+    shell.args(["-c", "exec \"$0\" secret set a <&-", env!("CARGO_BIN_EXE_sesame")]).stdin(Stdio::null());
+    let ended = tokio::task::spawn_blocking(move || shell.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(said, "sesame: cannot store the secret a of personal: standard input: it is closed\n");
+    assert_eq!(ended.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_default_profile_that_is_not_told_is_not_personal() {
+    let session = Session::without_bus();
+    let file = session.path(".local/state/open-sesame/default-profile");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    for damaged in ["", "no name\n"] {
+        std::fs::write(&file, damaged).unwrap();
+        let ended = session.run("secret get a").await;
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        assert!(ended.stderr.contains("does not name the default profile"), "{}", ended.stderr);
+        // Where the profile is told nothing is missing.
+        assert_eq!(session.run("secret get a -p work").await.code, 3);
+        let doctor = session.run("doctor").await.stdout;
+        assert!(doctor.contains("\n    sesame profile default personal\n"), "{doctor}");
+    }
 }
 
 #[tokio::test]
