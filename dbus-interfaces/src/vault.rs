@@ -12,6 +12,14 @@ pub const PATH: &str = "/org/opensesame/Vault";
 
 /// The largest value of a secret, in bytes.
 pub const MAX_VALUE: usize = 1024 * 1024;
+/// The longest label of an item, in bytes.
+pub const MAX_LABEL: usize = 1024;
+/// The most attributes of an item.
+pub const MAX_ATTRIBUTES: usize = 32;
+/// The longest attribute, its name and its value together, in bytes.
+pub const MAX_ATTRIBUTE: usize = 1024;
+/// The longest content type, and the longest name of an item's application, in bytes.
+pub const MAX_WORD: usize = 255;
 /// The longest passphrase, in bytes.
 pub const MAX_PASSPHRASE: usize = 1024;
 

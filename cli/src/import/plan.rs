@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dbus_interfaces::vault::{MAX_VALUE, NewItem};
+use dbus_interfaces::vault::{MAX_ATTRIBUTE, MAX_ATTRIBUTES, MAX_LABEL, MAX_VALUE, MAX_WORD, NewItem};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Serialize;
 
@@ -118,7 +118,7 @@ pub fn decide(foreign: &Foreign, present: &mut Present, skip_conflicts: bool) ->
     action
 }
 
-/// What daemon-secrets would refuse by ending the connection.
+/// What daemon-secrets would refuse, the largest by ending the connection.
 fn too_large(item: &NewItem, value: usize) -> Option<&'static str> {
     // A length and its padding for each text, and the padding of each entry.
     let attributes: usize = item.attributes.iter().map(|(name, value)| name.len() + value.len() + 24).sum();
@@ -127,6 +127,14 @@ fn too_large(item: &NewItem, value: usize) -> Option<&'static str> {
         Some("its secret is larger than 1 MiB")
     } else if value + texts + FRAME > MESSAGE {
         Some("its secret and its attributes are larger than 1 MiB and 7 KiB together")
+    } else if item.label.len() > MAX_LABEL {
+        Some("its label is longer than 1 KiB")
+    } else if item.attributes.len() > MAX_ATTRIBUTES
+        || item.attributes.iter().any(|(name, value)| name.len() + value.len() > MAX_ATTRIBUTE)
+    {
+        Some("it has more than 32 attributes, or one of more than 1 KiB")
+    } else if item.content_type.len() > MAX_WORD {
+        Some("its content type is longer than 255 bytes")
     } else {
         None
     }
@@ -160,6 +168,22 @@ mod tests {
         assert_eq!(decide(&item("a", &user, b"2"), &mut present, false), Action::Present);
         assert_eq!(decide(&item("b", &user, b"1"), &mut present, false), Action::Conflict);
         assert_eq!(decide(&item("a", &[("user", "you")], b"1"), &mut present, true), Action::New);
+    }
+
+    #[test]
+    fn what_the_vault_would_refuse_is_not_said_to_be_new() {
+        let long = "x".repeat(MAX_LABEL + 1);
+        let mut many = item("a", &[], b"1");
+        many.item.attributes = (0..=MAX_ATTRIBUTES).map(|number| (number.to_string(), String::new())).collect();
+        let mut word = item("a", &[], b"1");
+        word.item.content_type = long.clone();
+        for refused in [item(&long, &[], b"1"), item("a", &[("name", &long)], b"1"), many, word] {
+            assert!(
+                matches!(decide(&refused, &mut Present::default(), false), Action::Failed(_)),
+                "{:?}",
+                refused.item
+            );
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use dbus_interfaces::vault::MAX_VALUE;
+use dbus_interfaces::vault::{MAX_ATTRIBUTE, MAX_ATTRIBUTES, MAX_LABEL, MAX_VALUE, MAX_WORD};
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
 
@@ -10,11 +10,6 @@ use crate::error::Limit;
 
 /// The origin of the items that `sesame secret` made.
 pub const SESAME: &str = "sesame";
-
-const MAX_LABEL: usize = 1024;
-const MAX_ATTRIBUTES: usize = 32;
-const MAX_ATTRIBUTE: usize = 1024;
-const MAX_WORD: usize = 255;
 
 /// Names and values, by which an item is found.
 pub type Attributes = BTreeMap<Box<str>, Box<str>>;
