@@ -82,10 +82,16 @@ impl Content {
         secret.chain(other)
     }
 
+    /// The application's item with this id: found without an index.
+    pub fn other(&self, id: &ItemId) -> Option<Found<'_>> {
+        let other = self.foreign.get(id)?;
+        Some(Found { id: *id, origin: &other.origin, secret: None, item: &other.item })
+    }
+
     /// The item with this id.
     pub fn item(&self, id: &ItemId) -> Option<Found<'_>> {
-        if let Some(other) = self.foreign.get(id) {
-            return Some(Found { id: *id, origin: &other.origin, secret: None, item: &other.item });
+        if let Some(other) = self.other(id) {
+            return Some(other);
         }
         let (name, item) = self.secrets.get_key_value(self.secret_of(id)?)?;
         Some(Found { id: *id, origin: SESAME, secret: Some(name), item })

@@ -120,18 +120,16 @@ impl Announcements {
         let path = paths::collection(collection);
         self.signal(path.as_str(), COLLECTION_INTERFACE, member, &paths::item(collection, id));
         let (content, profile) = content;
-        match (effect, content.item(&id)) {
+        match (effect, content.other(&id)) {
             (Effect::Changed, Some(found)) => {
                 self.properties(paths::item(collection, id).as_str(), ITEM_INTERFACE, said(&found, profile));
             }
-            (Effect::Created | Effect::Deleted, _) => {
-                let all = content.items().take(MAX_TOLD + 1).map(|found| paths::item(collection, found.id));
-                let all: Vec<_> = all.collect();
-                if all.len() <= MAX_TOLD {
-                    self.properties(path.as_str(), COLLECTION_INTERFACE, [("Items", Variant::from(all))]);
-                }
+            (Effect::Created | Effect::Deleted, _) if content.len() <= MAX_TOLD => {
+                let all: Vec<_> = content.items().map(|found| paths::item(collection, found.id)).collect();
+                self.properties(path.as_str(), COLLECTION_INTERFACE, [("Items", Variant::from(all))]);
             }
-            (Effect::Changed, None) => {}
+            // A secret of sesame's changes in its value alone, which nobody is told.
+            _ => {}
         }
         match (effect, self.ids().get_mut(collection)) {
             (Effect::Deleted, Some(ids)) => drop(ids.remove(&id)),
