@@ -66,12 +66,11 @@ impl Workers {
 
     fn begin(&self, job: Job) -> io::Result<()> {
         let mut state = self.0.state();
-        if state.idle > state.waiting.len() || state.threads == MAX {
-            state.waiting.push_back(job);
+        state.waiting.push_back(job);
+        if state.idle >= state.waiting.len() || state.threads == MAX {
             self.0.come.notify_one();
             return Ok(());
         }
-        state.waiting.push_back(job);
         let shared = Arc::clone(&self.0);
         match thread::Builder::new().name("worker".into()).spawn(move || shared.work()) {
             Ok(_) => state.threads += 1,
