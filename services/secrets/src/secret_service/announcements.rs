@@ -128,7 +128,7 @@ impl Announcements {
                 let all: Vec<_> = content.items().map(|found| paths::item(collection, found.id)).collect();
                 self.properties(path.as_str(), COLLECTION_INTERFACE, [("Items", Variant::from(all))]);
             }
-            // A secret of sesame's changes in its value alone, which nobody is told.
+            // A secret of sesame's is found by an index of the vault, which no write is to wait for: ItemChanged is all.
             _ => {}
         }
         match (effect, self.ids().get_mut(collection)) {
