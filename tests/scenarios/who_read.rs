@@ -17,6 +17,7 @@ pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[]);
         a_read_tells_who_read_what,
         what_was_not_read_is_not_told,
+        reads_are_told_before_the_lock_that_followed_them,
         an_application_that_reads_is_told_too,
         the_hub_sleeps_while_secrets_are_read,
     );
@@ -74,6 +75,25 @@ async fn what_was_not_read_is_not_told(session: Session) {
     let signals = recorder.signals("Secrets").await;
     assert!(signals.iter().any(|line| line == "VaultChanged personal true false user"), "{signals:?}");
     assert!(!signals.iter().any(|line| line.starts_with("SecretRead")), "{signals:?}");
+}
+
+async fn reads_are_told_before_the_lock_that_followed_them(session: Session) {
+    let _daemons = session.daemons().await;
+    session.create(&["personal"]).await;
+    session.unlock(&["personal"]).await;
+    let (vault, mut recorder) = (session.vault().await, session.recorder().await);
+    let names: Vec<String> = (0..30).map(|number| format!("s{number}")).collect();
+    for name in &names {
+        vault.set_secret("personal", name, b"a value").await.unwrap();
+    }
+    for name in &names {
+        vault.get_secret("personal", name).await.unwrap();
+    }
+    session.client().await.secrets().await.lock("personal").await.unwrap();
+    let heard = recorder.signals("Secrets").await;
+    let told = heard.iter().position(|line| line == "VaultChanged personal true false user").unwrap();
+    let read = heard[..told].iter().filter_map(|line| line.strip_prefix("SecretRead personal ")?.split(' ').next());
+    assert_eq!(read.collect::<Vec<_>>(), names, "{heard:?}");
 }
 
 /// The unit of this test, whose children are in it too.

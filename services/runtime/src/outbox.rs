@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::yield_now,
+    time::timeout,
+};
 use zbus::{Connection, Message};
 
 use crate::bus;
@@ -17,6 +21,10 @@ use crate::bus;
 /// Signals that may wait while the bus takes none. Beyond it they are dropped: subscribers see the gap in
 /// `Generation` and ask.
 const MAX_WAITING: usize = 4096;
+
+/// How long what nobody waits for waits for company. Long beside the next call of who was answered, which it would hold
+/// up, and short beside what anybody sees.
+const SOON: Duration = Duration::from_millis(20);
 
 /// How long an answer over the private socket waits for the bus.
 const ROUND_TRIP_DEADLINE: Duration = Duration::from_secs(1);
@@ -26,7 +34,7 @@ type Make = Box<dyn FnOnce() -> zbus::Result<Message> + Send>;
 
 enum Item {
     Message(Message),
-    Make(Make),
+    Soon(Make),
     Then(Then),
     AfterRoundTrip(Then),
 }
@@ -35,17 +43,24 @@ enum Item {
 #[derive(Clone)]
 pub struct Outbox {
     items: mpsc::UnboundedSender<Item>,
-    // Counts what was put in and not yet dealt with; an atomic only because zbus wants `Send`.
-    waiting: Arc<AtomicUsize>,
+    queue: Arc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// What was put in and not yet dealt with; an atomic only because zbus wants `Send`.
+    waiting: AtomicUsize,
+    /// Something is behind what would be said soon. Left over, it makes the next of that early, and no more.
+    hurry: Notify,
 }
 
 impl Outbox {
     /// Starts the sending task for `connection`. It ends with the last clone, or with the connection.
     pub fn new(connection: Connection) -> Self {
-        let (items, queue) = mpsc::unbounded_channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(deliver(connection, queue, Arc::clone(&waiting)));
-        Self { items, waiting }
+        let (items, receiver) = mpsc::unbounded_channel();
+        let queue = Arc::new(Queue::default());
+        tokio::spawn(deliver(connection, receiver, Arc::clone(&queue)));
+        Self { items, queue }
     }
 
     /// Sends `message` after everything before it.
@@ -53,13 +68,14 @@ impl Outbox {
         self.say(Item::Message(message));
     }
 
-    /// Sends what `make` makes when its turn comes, which is after whoever was answered before this call goes on.
-    pub fn send_made(&self, make: impl FnOnce() -> zbus::Result<Message> + Send + 'static) {
-        self.say(Item::Make(Box::new(make)));
+    /// Sends what `make` makes after everything before it, and before everything after it: 20 ms later, or when that
+    /// comes. For what no caller waits for, and nobody is to pay for.
+    pub fn send_soon(&self, make: impl FnOnce() -> zbus::Result<Message> + Send + 'static) {
+        self.say(Item::Soon(Box::new(make)));
     }
 
     fn say(&self, item: Item) {
-        if self.waiting.load(Ordering::Relaxed) < MAX_WAITING {
+        if self.queue.waiting.load(Ordering::Relaxed) < MAX_WAITING {
             self.put(item);
         } else {
             tracing::warn!("the session bus takes no messages; a signal was dropped");
@@ -68,7 +84,7 @@ impl Outbox {
 
     /// Does `then` when everything before it has been handed to the bus: at once where nothing waits.
     pub fn then(&self, then: impl FnOnce() + Send + 'static) {
-        if self.waiting.load(Ordering::Relaxed) == 0 {
+        if self.queue.waiting.load(Ordering::Relaxed) == 0 {
             then();
         } else {
             self.put(Item::Then(Box::new(then)));
@@ -82,35 +98,58 @@ impl Outbox {
     }
 
     fn put(&self, item: Item) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.queue.waiting.fetch_add(1, Ordering::Relaxed);
+        if !matches!(item, Item::Soon(_)) {
+            self.queue.hurry.notify_one();
+        }
         // Fails only when the connection is lost, and the daemon with it.
         let _ = self.items.send(item);
     }
 }
 
-async fn deliver(connection: Connection, mut queue: mpsc::UnboundedReceiver<Item>, waiting: Arc<AtomicUsize>) {
-    while let Some(item) = queue.recv().await {
-        let message = match item {
-            Item::Message(message) => Some(message),
-            Item::Make(make) => make().inspect_err(|cause| tracing::error!(%cause, "a signal could not be made")).ok(),
-            Item::Then(then) => {
-                then();
-                None
-            }
-            Item::AfterRoundTrip(then) => {
-                let connection = connection.clone();
-                tokio::spawn(async move {
-                    bus::round_trip(&connection, ROUND_TRIP_DEADLINE).await;
-                    then();
-                });
-                None
-            }
-        };
-        if let Some(message) = message
-            && connection.send(&message).await.is_err()
-        {
-            return;
+async fn deliver(connection: Connection, mut items: mpsc::UnboundedReceiver<Item>, queue: Arc<Queue>) {
+    while let Some(first) = items.recv().await {
+        if matches!(first, Item::Soon(_)) {
+            // Both ends of it are one.
+            let _ = timeout(SOON, queue.hurry.notified()).await;
         }
-        waiting.fetch_sub(1, Ordering::Relaxed);
+        let mut next = Some(first);
+        while let Some(item) = next {
+            if deal(&connection, item).await.is_err() {
+                return;
+            }
+            queue.waiting.fetch_sub(1, Ordering::Relaxed);
+            next = items.try_recv().ok();
+        }
+    }
+}
+
+/// Fails only with the connection.
+async fn deal(connection: &Connection, item: Item) -> zbus::Result<()> {
+    match item {
+        Item::Message(message) => connection.send(&message).await,
+        Item::Soon(make) => {
+            // There may be hundreds, and a call is not to wait for all of them.
+            yield_now().await;
+            match make() {
+                Ok(message) => connection.send(&message).await,
+                Err(cause) => {
+                    tracing::error!(%cause, "a signal could not be made");
+                    Ok(())
+                }
+            }
+        }
+        Item::Then(then) => {
+            then();
+            Ok(())
+        }
+        Item::AfterRoundTrip(then) => {
+            let connection = connection.clone();
+            tokio::spawn(async move {
+                bus::round_trip(&connection, ROUND_TRIP_DEADLINE).await;
+                then();
+            });
+            Ok(())
+        }
     }
 }

@@ -238,10 +238,10 @@ impl Actor {
         })
     }
 
-    /// Not waited for, and made only after the answer: a reader pays nothing for being seen.
+    /// Not waited for, and made after the answer, for many at once: a reader pays nothing for being seen.
     fn announce_read(&self, read: Read) {
         let sender = self.name.clone();
-        self.outbox.send_made(move || signals::read(&sender, &read));
+        self.outbox.send_soon(move || signals::read(&sender, &read));
     }
 
     fn set_active(&mut self, profile: &ProfileName, active: bool, waiter: Waiter<()>) {
