@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, io, path::Path, time::Duration};
 
 use dbus_interfaces::{Error as Refusal, ProfileName, places::PlaceError};
+use tokio::signal::unix::SignalKind;
 
 use crate::{exit::Code, output::printable};
 
@@ -91,7 +92,7 @@ pub enum Error {
     },
     /// The user or the system interrupted the question.
     #[error("interrupted")]
-    Interrupted,
+    Interrupted(SignalKind),
     /// The system refused to read or write.
     #[error("{name}: {cause}")]
     File {
@@ -125,7 +126,7 @@ impl Error {
             Self::NoProfile { .. } => Code::Missing,
             Self::Refused(refusal) => refusal_code(refusal),
             Self::Exec { code, .. } => *code,
-            Self::Place(_) | Self::Call { .. } | Self::Interrupted | Self::File { .. } | Self::Other(_) => {
+            Self::Place(_) | Self::Call { .. } | Self::Interrupted(_) | Self::File { .. } | Self::Other(_) => {
                 Code::Failure
             }
         }
@@ -167,7 +168,8 @@ impl Error {
 
     /// Says what was being done when this happened.
     pub fn during(self, what: impl Into<String>) -> Failure {
-        Failure { what: what.into(), hint: self.hint(), code: self.code(), why: self.to_string() }
+        let signal = if let Self::Interrupted(signal) = self { Some(signal) } else { None };
+        Failure { what: what.into(), hint: self.hint(), code: self.code(), signal, why: self.to_string() }
     }
 }
 
@@ -193,6 +195,8 @@ pub struct Failure {
     pub hint: Option<String>,
     /// What the program ends with.
     pub code: Code,
+    /// What it ends by in place of that: a shell that sees a signal ends its script too, and does not go on.
+    pub signal: Option<SignalKind>,
 }
 
 impl Failure {

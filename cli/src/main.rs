@@ -9,6 +9,7 @@ use sesame_cli::{
     exit::Code,
     usage::{self, Parsed},
 };
+use signal_hook::low_level::emulate_default_handler;
 
 /// Passphrases and secrets pass through this memory: what is freed is wiped.
 #[global_allocator]
@@ -16,12 +17,19 @@ static ALLOCATOR: WipingAllocator = WIPING_ALLOCATOR;
 
 fn main() -> ExitCode {
     let ended = protect().and_then(|()| run());
-    let code = ended.unwrap_or_else(|failure| {
-        // Nobody is left to tell where standard error fails.
-        let _ = writeln!(std::io::stderr(), "{failure}");
-        failure.code
-    });
+    let (code, signal) = ended.map_or_else(
+        |failure| {
+            // Nobody is left to tell where standard error fails.
+            let _ = writeln!(std::io::stderr(), "{failure}");
+            (failure.code, failure.signal)
+        },
+        |code| (code, None),
+    );
     process_memory::wipe_registers();
+    if let Some(signal) = signal {
+        // Returns only where the system refuses it.
+        let _ = emulate_default_handler(signal.as_raw_value());
+    }
     code.into()
 }
 
@@ -32,6 +40,7 @@ fn protect() -> Result<(), Failure> {
         why: cause.to_string(),
         hint: None,
         code: Code::Failure,
+        signal: None,
     })
 }
 

@@ -116,18 +116,18 @@ impl Interruption {
         tokio::select! {
             // First, since work may block until something comes, be it a signal.
             biased;
-            () = self.arrived() => Err(Error::Interrupted),
+            signal = self.arrived() => Err(Error::Interrupted(signal)),
             done = work => done,
         }
     }
 
-    async fn arrived(&mut self) {
+    async fn arrived(&mut self) -> SignalKind {
         let [interrupt, quit, terminate, hangup] = &mut self.0;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = quit.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            _ = interrupt.recv() => SignalKind::interrupt(),
+            _ = quit.recv() => SignalKind::quit(),
+            _ = terminate.recv() => SignalKind::terminate(),
+            _ = hangup.recv() => SignalKind::hangup(),
         }
     }
 }

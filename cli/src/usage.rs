@@ -78,7 +78,7 @@ fn explain(wrong: &clap::Error) -> Failure {
     };
     let hint = parts.find(|part| part.starts_with("tip: ") || part.starts_with("Usage: "));
     let hint = hint.or_else(|| Some("see: sesame --help".into()));
-    Failure { what: "wrong usage".into(), why: why.into(), hint, code: Code::Usage }
+    Failure { what: "wrong usage".into(), why: why.into(), hint, code: Code::Usage, signal: None }
 }
 
 /// Whether the command is `check`, as far as a wrong command line tells.

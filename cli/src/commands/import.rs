@@ -73,7 +73,7 @@ fn left(shown: &Shown<'_>) -> Result<Code, Failure> {
     } else {
         return Ok(Code::Success);
     };
-    Err(Failure { what: "could not import everything".into(), why, hint: Some(hint.into()), code })
+    Err(Failure { what: "could not import everything".into(), why, hint: Some(hint.into()), code, signal: None })
 }
 
 struct Vault {

@@ -69,5 +69,6 @@ fn in_vain(limit: Duration, last: Option<&Seen>, profiles: &[ProfileName]) -> Fa
         why: now,
         hint: Some("see what is wrong: sesame status".into()),
         code: Code::ConditionFalse,
+        signal: None,
     }
 }

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{
     Session,
     hub::{Manner, report, serve},
-    session::{Ended, end},
+    session::{Ended, code_in_shell, end},
     vaults::Vaults,
 };
 
@@ -138,10 +138,10 @@ async fn a_hanging_helper_ends_with_the_program() {
         kill_process(Pid::from_raw(parent).unwrap(), Signal::TERM).unwrap();
         let helper = rustix::process::pidfd_open(Pid::from_raw(helper).unwrap(), rustix::process::PidfdFlags::empty());
         let output = child.wait_with_output().unwrap();
-        (String::from_utf8(output.stderr).unwrap(), helper)
+        ((code_in_shell(output.status), String::from_utf8(output.stderr).unwrap()), helper)
     });
-    let (stderr, helper) = talk.await.unwrap();
-    assert_eq!(stderr, "sesame: cannot unlock personal: interrupted\n");
+    let (ended, helper) = talk.await.unwrap();
+    assert_eq!(ended, (128 + 15, "sesame: cannot unlock personal: interrupted\n".into()));
     // Gone already, or about to: its end is awaited, with a limit.
     if let Ok(helper) = helper {
         let limit = rustix::event::Timespec { tv_sec: 20, tv_nsec: 0 };

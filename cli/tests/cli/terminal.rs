@@ -51,7 +51,7 @@ async fn ctrl_c_gives_the_echo_back() {
         terminal.end()
     });
     let ended = ended.await;
-    assert_eq!((ended.code, ended.stderr.as_str()), (1, "sesame: cannot unlock personal: interrupted\n"));
+    assert_eq!((ended.code, ended.stderr.as_str()), (130, "sesame: cannot unlock personal: interrupted\n"));
     assert!(!ended.stdout.contains("corr"));
     assert!(vaults.get("personal").unwrap().locked);
 }
@@ -79,7 +79,7 @@ async fn ctrl_c_ends_the_wait_for_a_daemon_that_was_given_the_passphrase_and_han
         (terminal.end(), interrupted.elapsed())
     });
     let (ended, took) = ended.await;
-    assert_eq!((ended.code, ended.stderr.as_str()), (1, "sesame: cannot unlock personal: interrupted\n"));
+    assert_eq!((ended.code, ended.stderr.as_str()), (130, "sesame: cannot unlock personal: interrupted\n"));
     assert!(took < Duration::from_secs(15), "{took:?}, of 30 s without it");
 }
 

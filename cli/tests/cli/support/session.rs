@@ -3,8 +3,9 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -113,10 +114,15 @@ pub async fn end(mut command: Command, input: &[u8]) -> Ended {
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap();
     Ended {
-        code: output.status.code().unwrap_or(-1),
+        code: code_in_shell(output.status),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// As `$?` in a shell: 128 and the number where a signal ended it.
+pub fn code_in_shell(status: ExitStatus) -> i32 {
+    status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(-1)
 }
 
 impl Ended {

@@ -14,7 +14,7 @@ use rustix::{
     termios::{LocalModes, tcgetattr},
 };
 
-use super::{Ended, Session};
+use super::{Ended, Session, session::code_in_shell};
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -71,7 +71,7 @@ impl Terminal {
         }
         let mut stderr = String::new();
         self.program.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        let code = self.program.wait().unwrap().code().unwrap_or(-1);
+        let code = code_in_shell(self.program.wait().unwrap());
         assert!(tcgetattr(&self.line).unwrap().local_modes.contains(LocalModes::ECHO), "the echo is back");
         // The program is gone, and with these the last who could write: the screen ends.
         drop(self.line);
