@@ -1,4 +1,4 @@
-//! A system that gives no thread: what needs one fails, and nothing else does.
+//! A system that gives no thread, or no room in a file: what needs it fails, and nothing else does.
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use session_tests::{scenarios, session::Session, suite::Suite};
@@ -7,6 +7,7 @@ pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_dbus_daemon(&[]);
         without_a_thread_a_passphrase_is_not_tried_and_the_daemon_lives,
         without_a_thread_the_default_profile_stays_and_the_hub_lives,
+        where_a_file_may_not_grow_the_write_fails_and_the_vault_stays_open,
     );
 }
 
@@ -42,4 +43,20 @@ async fn without_a_thread_the_default_profile_stays_and_the_hub_lives(session: S
     assert!(refused.contains("no thread"), "{refused}");
     prlimit(Some(daemons.profile.pid()), Resource::As, before).unwrap();
     hub.set_default_profile("work").await.unwrap();
+}
+
+/// A write beyond `ulimit -f` is a signal, whose default is the end of the process.
+async fn where_a_file_may_not_grow_the_write_fails_and_the_vault_stays_open(session: Session) {
+    let daemons = session.daemons().await;
+    session.create(&["work"]).await;
+    session.unlock(&["work"]).await;
+    let (vault, process) = (session.vault().await, daemons.secrets.pid());
+    let limit = |current| prlimit(Some(process), Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+    let before = limit(Some(64 * 1024));
+    let refused = vault.set_secret("work", "large", &[7; 100_000]).await.unwrap_err().to_string();
+    assert!(refused.contains("org.opensesame.Error.Storage") && refused.contains("too large"), "{refused}");
+    vault.set_secret("work", "small", b"x").await.unwrap();
+    limit(before.current);
+    vault.set_secret("work", "large", &[7; 100_000]).await.unwrap();
+    session.wait_until_healthy().await;
 }

@@ -10,7 +10,10 @@ use std::{
 
 use dbus_interfaces::{events, places};
 use process_memory as memory;
-use rustix::{fs::Mode, process::umask};
+use rustix::{
+    fs::Mode,
+    process::{Signal, umask},
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -126,6 +129,10 @@ where
         // A daemon has a handful of descriptors; room for the usual 1024 events would take 12 KiB.
         .max_io_events_per_tick(32)
         .build()?;
+    // Caught, a write beyond what `ulimit -f` allows fails, and does not end the process (setrlimit(2), RLIMIT_FSIZE).
+    let entered = runtime.enter();
+    let _beyond = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
+    drop(entered);
     let end = runtime.block_on(daemon(process, configuration));
     // A worker in the middle of a write is waited for by whoever started it; nothing else may delay the end.
     runtime.shutdown_background();
