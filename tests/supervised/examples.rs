@@ -101,6 +101,8 @@ async fn metrics_are_written_and_go_with_their_timer(session: UserSession) {
     for unit in ["sesame-metrics.service", clean] {
         session.drop_in(unit, &format!("[Service]\nEnvironment=TEXTFILES={folder}\n")).await;
     }
+    let verified = session.run(&["systemd-analyze", "--user", "verify", TIMER]).await;
+    assert!(verified.code == 0 && !verified.stderr.contains("cycle"), "it is part of every login: {verified:?}");
     session.systemctl(&["enable", "--now", TIMER]).await;
     let uid = rustix::process::getuid().as_raw();
     let file = format!("{folder}/open-sesame-{uid}.prom");

@@ -28,7 +28,12 @@ async fn git_takes_a_password_from_a_vault(session: Session) {
     let name = "git.ada.git.example.org";
     session.sesame_fed(&["secret", "set", name], b"an own password").await.stdout_of_success();
     session.sesame_fed(&["secret", "set", name, "-p", "work"], b"another one").await.stdout_of_success();
-    for (options, password) in [("", "an own password"), (" -p work", "another one")] {
+    for (options, password) in [
+        ("", "an own password"),
+        (" -p work", "another one"),
+        (" -pwork", "another one"),
+        (" --profile work --timeout 5", "another one"),
+    ] {
         let told = fill(&session, options).await.stdout_of_success();
         assert!(told.contains(&format!("username=ada\npassword={password}\n")), "{told}");
     }
@@ -45,6 +50,9 @@ async fn git_takes_a_password_from_a_vault(session: Session) {
     session.sesame(&["secret", "rm", name]).await.stdout_of_success();
     let asked = fill(&session, "").await;
     assert!(asked.code != 0 && asked.stderr.contains("terminal prompts disabled"), "git may ask: {asked:?}");
+    assert!(!asked.stderr.contains("sesame"), "it is nothing to complain of: {asked:?}");
+    let misspelt = fill(&session, " -p wrok").await;
+    assert!(misspelt.stderr.contains("wrok") && misspelt.stderr.contains("told us to quit"), "{misspelt:?}");
 }
 
 async fn a_locked_vault_ends_git_at_once(session: Session) {

@@ -32,6 +32,9 @@ async fn a_command_waits_for_its_vault(session: Session) {
     assert_eq!(run(&session, &[script.to_str().unwrap(), "work"]).await.code, 2);
     let _daemons = session.daemons().await;
     session.create(&["personal", "work"]).await;
+    // A wait ends well too where nobody reads its output any more.
+    let unread = format!("{} work sh -c 'echo it runs >&2' | true", script.display());
+    assert_eq!(run(&session, &["sh", "-c", &unread]).await.stderr, "");
     // It can hold only after the vault is unlocked.
     let words = [script.to_str().unwrap(), "work", "sesame", "is", "unlocked", "-p", "work"];
     let unlock = async {
