@@ -129,6 +129,8 @@ pub enum Command {
     ///
     /// Health ok is OK, degraded WARNING, failed CRITICAL. A hub that does not run or does not answer is CRITICAL; no
     /// session bus, and wrong usage, are UNKNOWN.
+    // The monitoring plugins' guidelines want it.
+    #[command(version)]
     Check(Check),
     /// Find what is wrong with the installation, and say how to mend it
     ///

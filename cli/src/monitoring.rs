@@ -99,14 +99,19 @@ pub fn check(report: &Report, limits: &Limits, now_usec: u64) -> (State, String)
     let vaults: Vec<_> = report.vaults.iter().filter(|(name, _)| counts(name)).collect();
     let mut findings = vec![health(report)];
     let missing = limits.profiles.iter().filter(|profile| !report.vaults.contains_key(profile.as_str()));
-    if report.reconciled_usec != 0 {
+    let reported = report.reconciled_usec != 0;
+    if reported {
         findings.extend(missing.map(|profile| (State::Unknown, format!("there is no profile {profile}"))));
     }
     let locked: Vec<&str> = vaults.iter().filter(|(_, row)| row.locked).map(|(name, _)| name.as_str()).collect();
     if !locked.is_empty() && limits.locked != State::Ok {
         findings.push((limits.locked, format!("locked: {}", locked.join(", "))));
     }
-    let age = (report.reconciled_usec != 0).then(|| seconds_between(report.reconciled_usec, now_usec));
+    // In doubt a vault is locked.
+    if !reported && limits.locked != State::Ok {
+        findings.push((limits.locked, "no vault is known to be unlocked".into()));
+    }
+    let age = reported.then(|| seconds_between(report.reconciled_usec, now_usec));
     if let Some(age) = age {
         let late = format!("daemon-secrets was last asked and answered {age:.0} s ago");
         if limits.critical.alerts(age) {
@@ -124,11 +129,13 @@ pub fn check(report: &Report, limits: &Limits, now_usec: u64) -> (State, String)
         what += &format!(", {} of {} vaults unlocked", vaults.len() - locked.len(), vaults.len());
     }
     let active = vaults.iter().filter(|(_, row)| row.active).count();
+    let count = |number: usize| if reported { number.to_string() } else { "U".into() };
     let age = age.map_or("U".into(), |age| format!("{age:.3}s"));
     let numbers = format!(
-        "vaults={} unlocked={} active={active} problems={} reconciled_age={age};{};{}",
-        vaults.len(),
-        vaults.len() - locked.len(),
+        "vaults={} unlocked={} active={} problems={} reconciled_age={age};{};{}",
+        count(vaults.len()),
+        count(vaults.len() - locked.len()),
+        count(active),
         report.problems.len(),
         limits.warning.text,
         limits.critical.text,
@@ -205,6 +212,8 @@ mod tests {
         add(&sample::lost(), State::Ok, 12, None);
         add(&failed, State::Ok, 61, None);
         add(&sample::not_reported(), State::Ok, 12, None);
+        add(&sample::not_reported(), State::Warning, 12, Some("work"));
+        add(&sample::not_reported(), State::Critical, 12, Some("work"));
         assert_snapshot!(shown);
     }
 }

@@ -8,7 +8,10 @@ use clap::{Args as Group, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 use dbus_interfaces::ProfileName;
 
-use super::{Timeout, values::span};
+use super::{
+    Timeout,
+    values::{seconds, span},
+};
 use crate::{complete, condition::Condition, monitoring::Range};
 
 // `sesame status`.
@@ -111,8 +114,9 @@ pub struct Check {
     /// Count only this profile's vault; may be given several times
     #[arg(short, long = "profile", value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
     pub profiles: Vec<ProfileName>,
-    #[command(flatten)]
-    pub timeout: Timeout,
+    /// Seconds to wait for an answer: 2 where left out
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
 }
 
 /// What `check` takes a locked vault for.

@@ -21,7 +21,7 @@ pub(super) async fn run(args: &Check) -> Result<Code, Failure> {
         },
         profiles: args.profiles.clone(),
     };
-    let deadline = Deadline::after(args.timeout.timeout.unwrap_or(CALL));
+    let deadline = Deadline::after(args.timeout.unwrap_or(CALL));
     let (state, line) = match daemons::report(deadline).await {
         Ok(report) => monitoring::check(&report, &limits, clock::now_usec()),
         Err(error) => {
