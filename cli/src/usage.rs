@@ -37,7 +37,7 @@ pub fn parse() -> Result<Parsed, Failure> {
         }
         Err(wrong) => {
             let failure = explain(&wrong);
-            if !is_check() {
+            if command().is_none_or(|command| command != "check") {
                 return Err(failure);
             }
             // A monitor reads one line, and takes 2 for something worth waking somebody.
@@ -71,6 +71,9 @@ fn explain(wrong: &clap::Error) -> Failure {
     let why = match wrong.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
         // Most likely a secret or a passphrase given as an argument: it is not repeated.
+        ErrorKind::UnknownArgument if is_word(wrong) && command().is_some_and(|command| command == "run") => {
+            "the command to run comes after --"
+        }
         ErrorKind::UnknownArgument if is_word(wrong) => {
             "unexpected argument; secrets and passphrases are never taken from arguments"
         }
@@ -81,10 +84,9 @@ fn explain(wrong: &clap::Error) -> Failure {
     Failure { what: "wrong usage".into(), why: why.into(), hint, code: Code::Usage, signal: None }
 }
 
-/// Whether the command is `check`, as far as a wrong command line tells.
-fn is_check() -> bool {
-    let mut words = env::args_os().skip(1);
-    words.find(|word| !word.as_encoded_bytes().starts_with(b"-")).is_some_and(|command| command == "check")
+/// The command, as far as a wrong command line tells.
+fn command() -> Option<OsString> {
+    env::args_os().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"))
 }
 
 /// Whether what does not fit is no option.

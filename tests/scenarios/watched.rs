@@ -290,6 +290,10 @@ async fn a_watcher_ends_at_once(session: Session) {
     until_asleep(wait.pid()).await;
     wait.signal(Signal::TERM);
     assert_eq!(wait.code().await, 0);
+    let mut wait = Watcher::start(&session, &["wait", "unlocked"]);
+    until_asleep(wait.pid()).await;
+    wait.signal(Signal::HUP);
+    assert_eq!(wait.code().await, -1, "a shell does not go on when the terminal ends");
 }
 
 /// The output of a program that has ended.

@@ -14,13 +14,13 @@ use crate::{error::Error, output};
 #[derive(Debug)]
 pub struct End {
     terminate: Signal,
-    hangup: Signal,
-    interrupt: Option<Signal>,
+    /// SIGINT and SIGHUP, where they are orderly ends.
+    interrupts: Option<[Signal; 2]>,
     // None where standard output has no reader: a file.
     reader: Option<AsyncFd<OwnedFd>>,
 }
 
-/// Whether Ctrl-C is an orderly end.
+/// Whether Ctrl-C, and the end of the terminal, is an orderly end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
     /// It is.
@@ -39,9 +39,8 @@ impl End {
             let output = stdout().try_clone_to_owned()?;
             Ok(Self {
                 terminate: signal(SignalKind::terminate())?,
-                hangup: signal(SignalKind::hangup())?,
-                interrupt: match interrupt {
-                    Interrupt::Ends => Some(signal(SignalKind::interrupt())?),
+                interrupts: match interrupt {
+                    Interrupt::Ends => Some([signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]),
                     Interrupt::Kills => None,
                 },
                 reader: watched(output),
@@ -52,16 +51,18 @@ impl End {
 
     /// Waits for it.
     pub async fn came(&mut self) {
-        let interrupt = async {
-            match &mut self.interrupt {
-                Some(signal) => signal.recv().await,
+        let interrupted = async {
+            match &mut self.interrupts {
+                Some([interrupt, hangup]) => tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = hangup.recv() => {}
+                },
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-            _ = interrupt => {}
+            () = interrupted => {}
             () = reader_gone(self.reader.as_ref()) => {}
         }
     }

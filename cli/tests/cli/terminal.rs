@@ -132,6 +132,20 @@ async fn a_secret_is_asked_for_without_echo_and_shown_with_a_newline() {
 }
 
 #[tokio::test]
+async fn a_dumb_terminal_gets_lines() {
+    let session = Session::start();
+    let _hub = serve(&session, report(&[("personal", false, true)]), Manner::Answers).await;
+    let mut terminal = Terminal::run_in(&session, "status --watch", true, "dumb");
+    let ended = talk(move || {
+        terminal.expect("personal=unlocked");
+        terminal.type_in("\u{3}");
+        terminal.end()
+    });
+    let ended = ended.await;
+    assert!(ended.code == 0 && !ended.stdout.contains('\u{1b}'), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_terminal_gets_colour() {
     let session = Session::start();
     let _hub = serve(&session, report(&[("personal", false, true)]), Manner::Answers).await;

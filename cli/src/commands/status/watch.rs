@@ -1,6 +1,6 @@
 //! `sesame status --watch`: the status again at each change, drawn over in place on a terminal.
 
-use std::time::Duration;
+use std::{env, time::Duration};
 
 use rustix::{
     process::{Signal as Raw, getpid, kill_process},
@@ -32,7 +32,9 @@ pub(super) async fn run(args: &Status, paint: Paint) -> Result<Code, Failure> {
         return Err(Error::Usage("prometheus under --watch needs --output FILE".into()).during(WHAT));
     }
     let mut end = End::listen(Interrupt::Ends).during(WHAT)?;
-    let is_screen = args.output.is_none() && args.format == Format::Text && isatty(stdout());
+    // A dumb terminal, as in an editor, has no places to write to (terminfo(5)).
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let is_screen = args.output.is_none() && args.format == Format::Text && isatty(stdout()) && !is_dumb;
     if is_screen { on_screen(args, paint, &mut end).await } else { in_lines(args, paint, &mut end).await }
 }
 

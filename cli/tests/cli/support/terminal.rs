@@ -32,6 +32,11 @@ pub struct Terminal {
 impl Terminal {
     /// Runs `sesame` with the terminal as its standard input, and as its standard output where `on_screen`.
     pub fn run(session: &Session, line: &str, on_screen: bool) -> Self {
+        Self::run_in(session, line, on_screen, "xterm")
+    }
+
+    /// The same in a terminal of another kind.
+    pub fn run_in(session: &Session, line: &str, on_screen: bool, kind: &str) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -41,7 +46,7 @@ impl Terminal {
         let screen = watch(keyboard.try_clone().unwrap());
 
         let mut command: Command = session.command("setsid");
-        command.args(["--wait", "--ctty", env!("CARGO_BIN_EXE_sesame")]).args(line.split(' ')).env("TERM", "xterm");
+        command.args(["--wait", "--ctty", env!("CARGO_BIN_EXE_sesame")]).args(line.split(' ')).env("TERM", kind);
         let output = if on_screen { slave.try_clone().unwrap().into() } else { Stdio::piped() };
         command.stdin(slave.try_clone().unwrap()).stdout(output).stderr(Stdio::piped());
         Self { keyboard, line: slave, screen, shown: String::new(), program: command.spawn().unwrap() }
