@@ -43,8 +43,10 @@ fn member(node: Node<'_, '_>) -> String {
         node.children().filter(Node::is_element).partition(|child| child.has_tag_name("arg"));
     let arguments: Vec<String> = arguments.into_iter().map(|argument| element(argument, node)).collect();
     let mut others: Vec<String> = others.into_iter().map(|other| element(other, node)).collect();
-    // What is so where nothing is said.
-    others.retain(|line| !(line.contains("EmitsChangedSignal") && line.contains("value=true")));
+    // What is so where nothing is said, and what qdbusxml2cpp wants to know.
+    others.retain(|line| {
+        !line.contains("org.qtproject.") && !(line.contains("EmitsChangedSignal") && line.contains("value=true"))
+    });
     others.sort();
     format!("{} {}", element(node, node), [arguments, others].concat().join(" "))
 }
