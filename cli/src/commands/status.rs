@@ -40,7 +40,7 @@ pub(super) async fn run(args: &Status, color: When) -> Result<Code, Failure> {
     match &args.output {
         // A name that does not exist says nothing of the state: what was told before stays.
         Some(_) if matches!(&ended, Err(failure) if !is_unknown(failure)) => {}
-        Some(file) => output::replace(file, shown.as_bytes()).during(WHAT)?,
+        Some(file) => output::replace(file, shown.as_bytes()).during("cannot write the status")?,
         None => output::write(shown.as_bytes()).during(WHAT)?,
     }
     ended

@@ -59,7 +59,7 @@ async fn in_lines(args: &Status, paint: Paint, end: &mut End) -> Result<Code, Fa
             continue;
         }
         match &args.output {
-            Some(file) => output::replace(file, shown.as_bytes()).during(WHAT)?,
+            Some(file) => output::replace(file, shown.as_bytes()).during("cannot write the status")?,
             None if !end.write(shown).await.during(WHAT)? => return Ok(Code::Success),
             None => {}
         }
