@@ -52,6 +52,7 @@ async fn a_hung_daemon_secrets_is_seen_and_then_restarted_by_the_watchdog(sessio
     let count = |begin: &str| signals.iter().filter(|line| line.starts_with(begin)).count();
     assert_eq!((count("DaemonLost daemon-secrets "), count("DaemonRestarted daemon-secrets ")), (1, 1), "{signals:?}");
     assert!(signals.iter().any(|line| line.starts_with("DaemonLost ") && line.ends_with(" watchdog")), "{signals:?}");
+    assert!(!signals.iter().any(|line| line.contains(" failed")), "systemd has not given up: {signals:?}");
 }
 
 async fn a_hung_daemon_profile_is_restarted_by_the_watchdog_and_right_again(session: UserSession) {

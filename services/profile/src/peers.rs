@@ -109,7 +109,7 @@ struct Peer {
     unit: Option<UnitFacts>,
     // Whether `run` is the unit's, as a reading showed: what is read once that has ended may be of a run after it.
     of_unit: bool,
-    // A run that was not met, after `run` or with none before it, is read as failed, which passes at every crash.
+    // It is read as failed, which passes at every crash.
     doubtful: bool,
 }
 
@@ -245,8 +245,7 @@ impl DaemonTracker {
         if peer.unexplained {
             return self.explain(name, now_usec, Fate::lasts);
         }
-        let unmet = of_next_run || peer.run.is_none();
-        let passes_perhaps = unmet && matches!(self.fate_of_unit(name), Some(Fate::Failed(_)));
+        let passes_perhaps = !self.lives(name) && matches!(self.fate_of_unit(name), Some(Fate::Failed(_)));
         self.peer(name).doubtful = passes_perhaps;
         if passes_perhaps { Vec::new() } else { self.follow_unit(name, now_usec) }
     }

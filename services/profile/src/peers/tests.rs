@@ -118,13 +118,25 @@ fn a_stop_is_believed_when_nothing_follows() {
     assert_eq!(peers.settle(SECRETS, 5), [changed(State::Stopped, "a", "stopped")]);
 }
 
+/// systemd kills what its watchdog found, fails it, and only then restarts it.
+#[test]
+fn a_watchdogs_kill_is_not_given_up() {
+    let mut peers = running();
+    peers.read_unit(SECRETS, unit("a", "deactivating", "stop-watchdog", "watchdog"), 3);
+    let told = peers.lose(SECRETS, 4);
+    assert_eq!(told[1..], [changed(State::Lost, "a", "watchdog"), lost("a", "watchdog")]);
+    assert_eq!(peers.read_unit(SECRETS, unit("a", "failed", "failed", "watchdog"), 5), [], "passes");
+    assert_eq!(peers.read_unit(SECRETS, unit("a", "activating", "auto-restart", "watchdog"), 6), []);
+    assert_eq!(peers.settle(SECRETS, 7), []);
+}
+
 #[test]
 fn systemd_gives_up_after_the_reason_was_told() {
     let mut peers = running();
     peers.lose(SECRETS, 3);
     peers.read_unit(SECRETS, unit("a", "activating", "auto-restart", "signal"), 4);
-    let given_up = peers.read_unit(SECRETS, unit("a", "failed", "failed", "signal"), 5);
-    assert_eq!(given_up, [changed(State::Failed, "a", "signal:SIGKILL")]);
+    assert_eq!(peers.read_unit(SECRETS, unit("a", "failed", "failed", "signal"), 5), [], "passes at every crash");
+    assert_eq!(peers.settle(SECRETS, 5), [changed(State::Failed, "a", "signal:SIGKILL")]);
     let row = peers.row(SECRETS);
     assert_eq!((row.restarts, row.unit.as_deref()), (Some(3), Some("open-sesame-secrets.service")));
     let reset = peers.read_unit(SECRETS, unit("a", "inactive", "dead", "success"), 6);
