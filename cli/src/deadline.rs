@@ -60,6 +60,14 @@ impl Deadline {
         self.at.into_std()
     }
 
+    /// The error of a call that had this deadline: whoever died may have made the change.
+    pub fn of_call(self, error: Error) -> Error {
+        match error {
+            Error::Died(who) if self.of_change => Error::DiedChanging(who),
+            error => error,
+        }
+    }
+
     /// The error of missing this deadline.
     pub fn missed(self, who: &'static str) -> Error {
         Error::NoAnswer { who, limit: self.limit, of_change: self.of_change }

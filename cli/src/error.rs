@@ -30,6 +30,12 @@ pub enum Error {
     /// The daemon went away with the call.
     #[error("{0} ended before it answered")]
     Died(&'static str),
+    /// The same of a call that was to change something.
+    #[error("{0} ended before it answered, and may have done it")]
+    DiedChanging(&'static str),
+    /// It runs, and nobody can connect to it.
+    #[error("daemon-secrets runs, and its private socket is gone")]
+    NoSocket,
     /// The bus could not start the daemon.
     #[error("{who} could not be started ({why})")]
     NotStarted {
@@ -120,7 +126,12 @@ impl Error {
         match self {
             Self::Usage(_) => Code::Usage,
             Self::NoBus { .. } => Code::NoBus,
-            Self::NotRunning(_) | Self::Died(_) | Self::NotStarted { .. } | Self::NotReported => Code::NotRunning,
+            Self::NotRunning(_)
+            | Self::Died(_)
+            | Self::DiedChanging(_)
+            | Self::NoSocket
+            | Self::NotStarted { .. }
+            | Self::NotReported => Code::NotRunning,
             Self::NoAnswer { .. } | Self::Unresponsive => Code::NoAnswer,
             Self::NoTerminal | Self::NoTerminalForNew | Self::Cancelled | Self::Askpass { .. } => Code::Locked,
             Self::NoProfile { .. } => Code::Missing,
@@ -148,7 +159,12 @@ impl Error {
                 "start it: sesame unlock (the very first time: sesame init)"
             }
             Self::NotStarted { .. } => "see what is wrong with it: sesame doctor",
-            Self::NoAnswer { of_change: true, .. } => "see what became of it before you try again: sesame status",
+            Self::NoSocket => {
+                "restart it, which locks its vaults: systemctl --user restart open-sesame-secrets.service"
+            }
+            Self::NoAnswer { of_change: true, .. } | Self::DiedChanging(_) => {
+                "see what became of it before you try again: sesame status"
+            }
             Self::Unresponsive => "see since when, and what to do: sesame status",
             Self::NoTerminal => "run it in a terminal, or give --passphrase-file FILE or --passphrase-fd N",
             Self::NoTerminalForNew => {

@@ -1,8 +1,8 @@
-//! The private socket of daemon-secrets: the only way that passphrases and secrets take. Needs no bus.
+//! The private socket of daemon-secrets: the only way that passphrases and secrets take. Needs no bus, unless it is gone.
 
 use std::{io, path::Path};
 
-use dbus_interfaces::{ProfileName, places, vault};
+use dbus_interfaces::{ProfileName, places, secrets, vault};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Serialize, de::DeserializeOwned};
 use unix_socket::{
@@ -12,7 +12,7 @@ use unix_socket::{
 use zbus::{Connection, DynamicType, Message, Type};
 
 use crate::{
-    bus::{SECRETS, answer_to, explain},
+    bus::{self, DRIVER, SECRETS, answer_to, explain},
     deadline::Deadline,
     error::Error,
 };
@@ -27,7 +27,7 @@ impl Private {
     /// # Errors
     /// [`Error::NotRunning`] where nobody listens, or why nobody answered.
     pub async fn connect(deadline: Deadline) -> Result<Self, Error> {
-        let socket = reach(Socket::connect, deadline)?;
+        let socket = reach(Socket::connect, deadline).await?;
         deadline.wait(SECRETS.who, over(socket).p2p().build()).await?.map(Self).map_err(lost)
     }
 
@@ -43,19 +43,29 @@ impl Private {
     ) -> Result<R, Error> {
         let call = self.0.call_method(None::<&str>, vault::PATH, Some(vault::INTERFACE), member, body);
         let answer = deadline.wait(SECRETS.who, call).await?;
-        answer.and_then(|answer| answer.body().deserialize()).map_err(lost)
+        answer.and_then(|answer| answer.body().deserialize()).map_err(|cause| deadline.of_call(lost(cause)))
     }
 }
 
 /// The socket that `connect` connects.
-fn reach<S>(connect: impl FnOnce(&Path) -> io::Result<S>, deadline: Deadline) -> Result<S, Error> {
+async fn reach<S>(connect: impl FnOnce(&Path) -> io::Result<S>, deadline: Deadline) -> Result<S, Error> {
     let path = places::private_socket()?;
-    connect(&path).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::NotRunning(SECRETS.who),
-        // The queue of a listener that accepts nobody is full.
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => deadline.missed(SECRETS.who),
-        _ => Error::File { name: path.display().to_string(), cause },
-    })
+    match connect(&path) {
+        Ok(socket) => Ok(socket),
+        Err(cause) => Err(match cause.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => nobody_listens(deadline).await,
+            // The queue of a listener that accepts nobody is full.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => deadline.missed(SECRETS.who),
+            _ => Error::File { name: path.display().to_string(), cause },
+        }),
+    }
+}
+
+/// Whether nobody runs, or whoever does has lost the socket: the bus knows.
+async fn nobody_listens(deadline: Deadline) -> Error {
+    let is_owned = bus::is_at_unix_sockets()
+        && bus::ask(DRIVER, "NameHasOwner", &secrets::NAME, deadline).await.is_ok_and(|is_owned: bool| is_owned);
+    if is_owned { Error::NoSocket } else { Error::NotRunning(SECRETS.who) }
 }
 
 /// One call over a connection of its own, sent together with the handshake. Nothing else is done until it is answered, and
@@ -68,13 +78,13 @@ pub async fn call<R: DeserializeOwned + Type>(
     body: &(impl Serialize + DynamicType),
     deadline: Deadline,
 ) -> Result<R, Error> {
-    let socket = reach(|path| BlockingSocket::connect(path, deadline.at()), deadline)?;
+    let socket = reach(|path| BlockingSocket::connect(path, deadline.at()), deadline).await?;
     let answer = async {
         let call = Message::method_call(vault::PATH, member).interface(vault::INTERFACE).build(body)?;
         let answers = ask_over(socket, call.clone()).p2p().build_message_stream().await?;
         answer_to(&call, answers).await?.body().deserialize()
     };
-    deadline.wait_blocking(SECRETS.who, answer).await?.map_err(lost)
+    deadline.wait_blocking(SECRETS.who, answer).await?.map_err(|cause| deadline.of_call(lost(cause)))
 }
 
 /// One call that takes a profile and its passphrase.

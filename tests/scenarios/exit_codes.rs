@@ -9,6 +9,7 @@ use session_tests::{bus::Kind, home::Home, program, scenarios, sesame, session::
 pub fn add(suite: &mut Suite) {
     scenarios!(suite.on_each_bus(&[]);
         three_where_a_daemon_does_not_run,
+        three_where_the_private_socket_is_gone,
         five_where_a_daemon_hangs,
         five_where_the_bus_hangs,
         one_two_six_and_seven_where_it_is_the_users_to_mend,
@@ -46,6 +47,17 @@ async fn three_where_a_daemon_does_not_run(session: Session) {
     session.sesame(&["is", "unlocked"]).await.stderr_of(3);
     assert_eq!(session.sesame(&["is", "running"]).await.code, 8);
     assert_eq!(session.sesame(&["is", "healthy"]).await.code, 8);
+}
+
+/// To start what runs would mend nothing.
+async fn three_where_the_private_socket_is_gone(session: Session) {
+    let _daemons = session.daemons().await;
+    session.create(&["personal"]).await;
+    std::fs::remove_file(session.home.private_socket()).unwrap();
+    for told in [session.sesame(&["secret", "get", "x"]).await, session.sesame_with_passphrase(&["unlock"]).await] {
+        let told = told.stderr_of(3);
+        assert!(told.contains("is gone") && told.contains("systemctl --user restart open-sesame-secrets"), "{told}");
+    }
 }
 
 async fn four_without_a_bus(session: Session) {

@@ -60,7 +60,9 @@ pub(super) async fn unlock(
     if vault.locked {
         let passphrase = source.existing(&format!("Passphrase of {profile}: ")).await?;
         let deadline = Deadline::after(timeout.unwrap_or(KEY)).of_change();
-        return source.then(private::call_with(&passphrase, "Unlock", profile, deadline)).await;
+        let unlocked = source.then(private::call_with(&passphrase, "Unlock", profile, deadline)).await;
+        // What it unlocked died with it.
+        return unlocked.map_err(|error| if let Error::DiedChanging(who) = error { Error::Died(who) } else { error });
     }
     if !vault.active {
         // Needs no passphrase: the key is in memory already.

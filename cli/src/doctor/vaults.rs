@@ -74,7 +74,14 @@ fn findings(facts: &Facts<'_>) -> Vec<Finding> {
     let place_of = |name: &str| format!("{}/{}", facts.folder, quoted(name));
     for (name, whole) in &facts.found {
         let place = place_of(name);
-        if name.parse::<ProfileName>().is_err() || !whole {
+        let is_open = facts.known.and_then(|known| known.get(name)).is_some_and(|vault| !vault.locked);
+        if !whole && is_open {
+            let sentence = "identity.age or items.age is missing from the disk, and what daemon-secrets has open is the only \
+                            copy: keep it unlocked until you have put the missing file back, or read the secrets out: \
+                            sesame secret list, sesame secret get NAME";
+            let mend = format!("ls -la {place}");
+            all.push(finding("only-copy", Severity::Error, name, sentence, mend));
+        } else if name.parse::<ProfileName>().is_err() || !whole {
             let sentence = "this folder among the vaults is no vault: identity.age or items.age is missing, or its name \
                             is no profile's; restore the missing file from a copy, or remove the folder";
             let mend = format!("ls -la {place}");
@@ -165,12 +172,21 @@ mod tests {
             ("gone".to_owned(), vault(None)),
             ("bad".to_owned(), vault(Some("corrupt"))),
             ("full".to_owned(), vault(Some("write-failed"))),
+            ("open".to_owned(), VaultState { locked: false, ..vault(None) }),
         ]);
         let facts = Facts {
             folder: "/vaults".into(),
-            found: [("personal", true), ("new", true), ("half", false), (".x", true), ("bad", true), ("full", true)]
-                .map(|(name, whole)| (name.to_owned(), whole))
-                .into(),
+            found: [
+                ("personal", true),
+                ("new", true),
+                ("half", false),
+                (".x", true),
+                ("bad", true),
+                ("full", true),
+                ("open", false),
+            ]
+            .map(|(name, whole)| (name.to_owned(), whole))
+            .into(),
             known: Some(&known),
             default: Some(("missing".into(), "/default".into())),
             configured: vec!["personal".into(), "wrok".into()],
@@ -181,6 +197,7 @@ mod tests {
             ("folder-without-vault", ".x"),
             ("folder-without-vault", "half"),
             ("vault-without-profile", "new"),
+            ("only-copy", "open"),
             ("corrupt", "bad"),
             ("write-failed", "full"),
             ("profile-without-folder", "gone"),

@@ -106,8 +106,8 @@ fn problems(report: &Report, ages: Option<Ages>, paint: Paint) -> String {
     let health = paint.paint(Tone::Wrong, &printable(&report.health));
     let mut text = format!("{} {health}\n", paint.paint(Tone::Heading, "Health:"));
     for (subject, code, sentence) in &report.problems {
+        // Since when a vault is in trouble is not known, but since when it is locked or not.
         let since = report.daemons.get(subject).map(|daemon| daemon.since_usec);
-        let since = since.or_else(|| report.vaults.get(subject).map(|vault| vault.since_usec));
         let age = ages.zip(since).map(|(ages, since)| format!(", for {}", age(ages.now_usec.saturating_sub(since))));
         let age = age.unwrap_or_default();
         let code = paint.paint(Tone::Wrong, &printable(code));

@@ -69,11 +69,16 @@ async fn a_silent_daemon_is_5_and_one_that_hangs_up_3() {
          see what became of it before you try again: sesame status\n",
     );
     // The connection of the run before is still queued: it is hung up first.
-    let hang_up = std::thread::spawn(move || [(); 3].map(|()| drop(listener.accept().unwrap())));
+    let hang_up = std::thread::spawn(move || [(); 4].map(|()| drop(listener.accept().unwrap())));
     session.run("secret list").await.failed(
         3,
         "sesame: cannot list the secrets of personal: daemon-secrets ended before it answered\n\
          start it: sesame unlock (the very first time: sesame init)\n",
+    );
+    session.run("secret rm a").await.failed(
+        3,
+        "sesame: cannot delete the secret a of personal: daemon-secrets ended before it answered, and may have done it\n\
+         see what became of it before you try again: sesame status\n",
     );
     hang_up.join().unwrap();
 }

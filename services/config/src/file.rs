@@ -96,7 +96,10 @@ impl ConfigFile {
     fn read(&self, found: io::Result<Metadata>) -> Result<Parsed, String> {
         let sentence = |what: &str| {
             let path = &self.path;
-            format!("{path:?}{what}; until it is corrected the last good configuration stays in force")
+            format!(
+                "{path:?}{what}; until it is corrected the last good configuration stays in force, and the defaults \
+                 in a daemon that began after the mistake"
+            )
         };
         let text = found.and_then(|found| match found {
             found if !found.is_file() => Err(io::Error::other("it is not a regular file")),

@@ -55,6 +55,11 @@ pub enum Error {
         "another program changed {0:?} since it was last read, so nothing was written; lock and unlock the vault to read it again, then retry"
     )]
     ChangedOnDisk(PathBuf),
+    /// The same, and no vault can be read from it any more. Nothing was written.
+    #[error(
+        "another program changed {0:?}, and no vault can be read from it any more, so nothing was written, and what is unlocked is the only copy: do not lock the vault before you have put a good file back, or read the secrets out"
+    )]
+    OnlyCopy(PathBuf),
     /// The disk refused. Everything is as it was.
     #[error("{path:?} could not be {act}: {cause}; nothing was changed, retry once that is mended")]
     Storage {
@@ -201,7 +206,7 @@ impl From<Error> for dbus_interfaces::Error {
             Error::NotFound { .. } | Error::NoSuchItem(_) => Self::NotFound(sentence),
             Error::TooLarge(_) | Error::OversizedFile(_) => Self::TooLarge(sentence),
             Error::Corrupt { .. } => Self::CorruptVault(sentence),
-            Error::ChangedOnDisk(_) => Self::ChangedOnDisk(sentence),
+            Error::ChangedOnDisk(_) | Error::OnlyCopy(_) => Self::ChangedOnDisk(sentence),
             Error::Storage { .. } | Error::Uncertain { .. } | Error::PassphraseUncertain { .. } | Error::Held(_) => {
                 Self::Storage(sentence)
             }

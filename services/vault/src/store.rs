@@ -235,7 +235,7 @@ impl Store {
     /// Writes `vault` as it is after `change`. Memory is left alone: [`OpenVault::apply`] follows.
     ///
     /// # Errors
-    /// `NotFound`, `TooLarge`, `ChangedOnDisk`, `Storage`: nothing was changed. `Uncertain`: [`Store::reread`] tells.
+    /// `NotFound`, `TooLarge`, `ChangedOnDisk`, `OnlyCopy`, `Storage`: nothing was changed. `Uncertain`: [`Store::reread`] tells.
     pub fn write(&self, vault: &OpenVault, change: &Change) -> Result<Written, Error> {
         vault.content.admits(change).map_err(|refused| match (refused, change) {
             (Refused::TooLarge(limit), _) => limit.into(),
@@ -245,7 +245,11 @@ impl Store {
         let place = Place::new(self.folder.join(vault.profile.as_str()));
         let items = self.seal_items(&place, &vault.key, vault, Some(change))?;
         let draft = Draft::write(&*self.files, &place.items, "new", &items)?;
-        self.must_be(&place.items, vault.stamp)?;
+        self.must_be(&place.items, vault.stamp).map_err(|error| match error {
+            // To lock it would be the end of what it holds.
+            Error::ChangedOnDisk(file) if self.reread(vault).is_err() => Error::OnlyCopy(file),
+            error => error,
+        })?;
         Ok(Written { stamp: draft.install()? })
     }
 

@@ -133,9 +133,12 @@ fn a_file_that_another_program_changed_is_not_written_over() {
     let missing = sandbox.store.write(&vault, &set("a", "1")).unwrap_err();
     fs::write(&items, &restored).unwrap();
     let replaced = sandbox.store.write(&vault, &set("a", "1")).unwrap_err();
-    for error in [missing, replaced] {
-        assert!(matches!(&error, Error::ChangedOnDisk(file) if *file == items), "{error}");
-    }
+    assert!(matches!(&missing, Error::OnlyCopy(file) if *file == items), "{missing}");
+    assert!(matches!(&replaced, Error::ChangedOnDisk(file) if *file == items), "{replaced}");
+    fs::write(&items, &restored[..100]).unwrap();
+    let damaged = sandbox.store.write(&vault, &set("a", "1")).unwrap_err();
+    assert!(matches!(&damaged, Error::OnlyCopy(file) if *file == items), "{damaged}");
+    fs::write(&items, &restored).unwrap();
     assert_eq!(fs::read(&items).unwrap(), restored);
     assert_eq!(sandbox.names("work"), [IDENTITY, ITEMS]);
 
