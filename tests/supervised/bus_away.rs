@@ -13,6 +13,7 @@ pub fn scenarios() -> Vec<Scenario> {
     scenarios!(&Kind::ALL, &[];
         a_stuck_bus_kills_no_daemon_and_locks_no_vault,
         daemons_come_back_with_a_bus_that_was_away,
+        a_killed_bus_leaves_a_manager_that_answers,
     )
 }
 
@@ -49,6 +50,18 @@ async fn a_stuck_bus_kills_no_daemon_and_locks_no_vault(session: UserSession) {
     tokio::time::sleep(Duration::from_secs(u64::from(WATCHDOG) + 1)).await;
     for (unit, pid) in UNITS.iter().zip(before) {
         assert_eq!(session.pid(unit).await, pid, "{unit}");
+    }
+}
+
+/// systemd asks for the bus to be started, by way of that bus, and waits 90 s for it, where a unit ends while its own
+/// connection does.
+async fn a_killed_bus_leaves_a_manager_that_answers(session: UserSession) {
+    session.start().await;
+    for _ in 0..4 {
+        signal_the_bus(&session, "KILL").await;
+        let asked = session.run(&["timeout", "20", "systemctl", "--user", "is-active", "dbus.socket"]).await;
+        assert_ne!(asked.code, 124, "the manager waits for the bus, and everybody for the manager");
+        session.until_report("health to be ok", |report| report.health == "ok").await;
     }
 }
 

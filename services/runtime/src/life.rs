@@ -78,10 +78,13 @@ impl<S: Send + Sync + 'static> Life<S> {
         // What only the start needed.
         process_memory::give_back();
         let end = tokio::select! {
-            stopped = asked_to_stop() => Ok(stopped?),
-            () = self.connection.closed() => Err(BusError::Lost.into()),
+            stopped = asked_to_stop() => {
+                notifier.tell(&[NotifyState::Stopping]);
+                Ok(stopped?)
+            }
+            // systemd, which has lost it too, hears nothing of this now: see `Failure::lost_bus`.
+            () = self.connection.closed() => Err(Failure::lost_bus(&BusError::Lost)),
         };
-        notifier.tell(&[NotifyState::Stopping]);
         end
     }
 }

@@ -25,6 +25,9 @@ use crate::{
     sandbox::{self, Rules, Sandbox},
 };
 
+/// How long a process outlives the bus.
+const LINGERS: Duration = Duration::from_millis(500);
+
 /// What a daemon knows of itself.
 #[derive(Clone, Debug)]
 pub struct Process {
@@ -52,18 +55,27 @@ pub struct Program {
 
 /// Why a daemon ends with a status other than 0: one sentence.
 #[derive(Debug)]
-pub struct Failure(String);
+pub struct Failure {
+    sentence: String,
+    lingers: bool,
+}
 
 impl Failure {
     /// What failed, why, and what to do.
     pub fn new(sentence: impl fmt::Display) -> Self {
-        Self(sentence.to_string())
+        Self { sentence: sentence.to_string(), lingers: false }
+    }
+
+    /// The bus is lost. A `systemd --user` that hears of a unit's end before it has dropped its own connection has that bus
+    /// started by way of itself, and answers nobody for 90 s (systemd 252): the process ends after it.
+    pub(crate) fn lost_bus(why: impl fmt::Display) -> Self {
+        Self { lingers: true, ..Self::new(why) }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.sentence)
     }
 }
 
@@ -87,8 +99,12 @@ where
     let prepared = id.map_err(Failure::from).and_then(|id| prepare(program, id));
     match prepared.and_then(|(process, configuration)| drive(process, configuration, daemon)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(sentence)) => {
+        Err(Failure { sentence, lingers }) => {
             tracing::error!(message_id = events::ENDED_WITH_FAILURE, "{}: {sentence}", program.name);
+            if lingers {
+                // Nothing tells when it has; what this process held is gone already.
+                std::thread::sleep(LINGERS);
+            }
             ExitCode::FAILURE
         }
     }
