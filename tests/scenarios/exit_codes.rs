@@ -54,6 +54,8 @@ async fn three_where_the_private_socket_is_gone(session: Session) {
     let _daemons = session.daemons().await;
     session.create(&["personal"]).await;
     std::fs::remove_file(session.home.private_socket()).unwrap();
+    let found = session.sesame(&["doctor", "--format", "json"]).await.stdout;
+    assert!(found.contains("no-private-socket"), "{found}");
     for told in [session.sesame(&["secret", "get", "x"]).await, session.sesame_with_passphrase(&["unlock"]).await] {
         let told = told.stderr_of(3);
         assert!(told.contains("is gone") && told.contains("systemctl --user restart open-sesame-secrets"), "{told}");

@@ -1,9 +1,9 @@
 //! Who owns the daemons' names, who would be started for them, and what they say of themselves.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use dbus_interfaces::{
-    daemon,
+    daemon, places,
     secrets::{self, Vaults},
 };
 use serde::Deserialize;
@@ -57,6 +57,8 @@ struct Facts {
     /// Whether there is no vault yet.
     fresh: bool,
     owner: Option<Owner>,
+    /// What it listens at, where that is gone.
+    lost_socket: Option<PathBuf>,
 }
 
 pub(super) async fn look(bus: &Bus, patience: Duration, diagnosis: &mut Diagnosis) -> Running {
@@ -73,7 +75,9 @@ pub(super) async fn look(bus: &Bus, patience: Duration, diagnosis: &mut Diagnosi
         if daemon.name == secrets::NAME {
             running.secrets = owner.as_ref().map(|owner| owner.pid);
         }
-        diagnosis.add(findings(&Facts { daemon, unit, activatable, fresh, owner }));
+        let socket = places::private_socket().ok().filter(|_| daemon.name == secrets::NAME);
+        let lost_socket = socket.filter(|socket| !fs::exists(socket).unwrap_or(true));
+        diagnosis.add(findings(&Facts { daemon, unit, activatable, fresh, owner, lost_socket }));
     }
     if running.secrets.is_some() {
         running.vaults = daemons::vaults(bus, Deadline::after(patience)).await.ok();
@@ -105,7 +109,9 @@ fn findings(facts: &Facts) -> Vec<Finding> {
     match &facts.owner {
         None => {
             let mend = if facts.fresh { "sesame init" } else { "sesame unlock" };
-            found.push(finding("not-running", Severity::Warning, who, "it does not run", mend));
+            let sentence =
+                format!("it does not run; if it fails to start, this tells why: journalctl --user -u {}", facts.unit);
+            found.push(finding("not-running", Severity::Warning, who, sentence, mend));
         }
         Some(owner) => found.extend(of_owner(facts, owner)),
     }
@@ -132,6 +138,14 @@ fn of_owner(facts: &Facts, owner: &Owner) -> Vec<Finding> {
         }
     };
     let mut found = Vec::new();
+    if let Some(socket) = &facts.lost_socket {
+        let sentence = format!(
+            "its private socket is gone, so nobody can unlock or read a vault: {}; a restart, which locks all of them, \
+             makes it anew",
+            socket.display()
+        );
+        found.push(finding("no-private-socket", Severity::Error, who, sentence, &restart));
+    }
     let own = env!("CARGO_PKG_VERSION");
     let version = said.version.as_deref().unwrap_or("unknown");
     if version != own {
@@ -162,7 +176,8 @@ mod tests {
 
     fn ids(activatable: bool, said: Option<Result<Introduction, Error>>) -> Vec<&'static str> {
         let owner = said.map(|said| Owner { pid: 42, program: "daemon-secrets".into(), said });
-        let facts = Facts { daemon: SECRETS, unit: daemon::SECRETS_UNIT, activatable, fresh: false, owner };
+        let facts =
+            Facts { daemon: SECRETS, unit: daemon::SECRETS_UNIT, activatable, fresh: false, owner, lost_socket: None };
         findings(&facts).into_iter().map(|finding| finding.id).collect()
     }
 

@@ -13,6 +13,9 @@ use tokio::task::yield_now;
 
 use crate::{fresh, place};
 
+/// The longest that a read blocks at once: a signal that came just before it interrupts nothing, and is seen after it.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
 /// The socket. Whatever is not done at its moment fails with `TimedOut`.
 #[derive(Debug)]
 pub struct BlockingSocket {
@@ -41,11 +44,11 @@ impl BlockingSocket {
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             yield_now().await;
-            self.stream.set_read_timeout(Some(left(self.until)?))?;
+            self.stream.set_read_timeout(Some(left(self.until)?.min(AT_ONCE)))?;
             match (&self.stream).read(buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => return read.map_err(in_time),
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+                read => return read,
             }
         }
     }
