@@ -45,7 +45,8 @@ fn member(node: Node<'_, '_>) -> String {
     let mut others: Vec<String> = others.into_iter().map(|other| element(other, node)).collect();
     // What is so where nothing is said, and what qdbusxml2cpp wants to know.
     others.retain(|line| {
-        !line.contains("org.qtproject.") && !(line.contains("EmitsChangedSignal") && line.contains("value=true"))
+        let default = line.contains("EmitsChangedSignal") && line.contains("value=true");
+        !default && !line.contains("org.qtproject.")
     });
     others.sort();
     format!("{} {}", element(node, node), [arguments, others].concat().join(" "))
