@@ -86,7 +86,16 @@ fn explain(wrong: &clap::Error) -> Failure {
 
 /// The command, as far as a wrong command line tells.
 fn command() -> Option<OsString> {
-    env::args_os().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"))
+    let mut words = env::args_os().skip(1);
+    while let Some(word) = words.next() {
+        if word == "--color" {
+            // The one option before a command that has a value.
+            words.next();
+        } else if !word.as_encoded_bytes().starts_with(b"-") {
+            return Some(word);
+        }
+    }
+    None
 }
 
 /// Whether what does not fit is no option.

@@ -16,6 +16,7 @@ async fn a_state_is_one_line_and_an_exit_code_of_plugins() {
         ("check -p gone -w ~: -c ~:", 3, "SESAME UNKNOWN - there is no profile gone"),
         ("check -w 2:1", 3, "SESAME UNKNOWN - wrong usage: "),
         ("check --frob", 3, "SESAME UNKNOWN - wrong usage: "),
+        ("--color bogus check", 3, "SESAME UNKNOWN - wrong usage: "),
     ] {
         let ended = session.run(line).await;
         assert_eq!((ended.code, ended.stderr.as_str()), (code, ""), "{line}: {ended:?}");

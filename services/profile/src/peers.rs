@@ -321,18 +321,18 @@ impl DaemonTracker {
     /// The row of `Daemons`.
     pub fn row(&self, name: DaemonName) -> DaemonRow {
         let peer = &self.peers[&name];
-        let lives = self.lives(name);
+        let (run, lives) = (self.run(name), self.lives(name));
         let run_by_systemd = self.fate_of_unit(name).and(peer.unit.as_ref());
         DaemonRow {
-            id: peer.run.as_ref().map(|run| run.id.clone()),
+            id: run.map(|run| run.id.clone()),
             state: peer.state.as_str().into(),
             since_usec: peer.since_usec,
             unit: run_by_systemd.map(|_| name.unit().into()),
             pid: peer.pid,
-            started_usec: peer.run.as_ref().map(|run| run.started_usec),
-            last_seen_usec: peer.last_seen_usec,
+            started_usec: run.map(|run| run.started_usec),
+            last_seen_usec: run.and(peer.last_seen_usec),
             restarts: run_by_systemd.map(|facts| facts.restarts),
-            sandbox: peer.run.as_ref().filter(|_| lives).map(|run| run.sandbox.clone()),
+            sandbox: run.filter(|_| lives).map(|run| run.sandbox.clone()),
             sessions: peer.sessions,
             reason: peer.reason.clone(),
         }
@@ -353,7 +353,13 @@ impl DaemonTracker {
     }
 
     fn id(&self, name: DaemonName) -> String {
-        self.peers[&name].run.as_ref().map(|run| run.id.clone()).unwrap_or_default()
+        self.run(name).map(|run| run.id.clone()).unwrap_or_default()
+    }
+
+    /// The run that the state is of: the last one, unless somebody owns the name who never said who it is.
+    fn run(&self, name: DaemonName) -> Option<&Introduction> {
+        let peer = &self.peers[&name];
+        peer.run.as_ref().filter(|_| peer.present || !self.lives(name))
     }
 
     fn peer(&mut self, name: DaemonName) -> &mut Peer {

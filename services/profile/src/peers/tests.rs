@@ -181,7 +181,9 @@ fn an_owner_that_never_said_who_it_is_is_not_lost_again() {
     let mut peers = running();
     peers.lose(SECRETS, 3);
     peers.settle(SECRETS, 4);
-    assert_eq!(peers.unanswered(SECRETS, 5), Some(changed(State::Unresponsive, "a", "unknown")));
+    assert_eq!(peers.unanswered(SECRETS, 5), Some(changed(State::Unresponsive, "", "unknown")));
+    let row = peers.row(SECRETS);
+    assert_eq!((row.id, row.started_usec, row.last_seen_usec, row.sandbox), (None, None, None, None), "a stranger's");
     assert_eq!(peers.lose(SECRETS, 6), [changed(State::Lost, "a", "unknown")], "as before it came");
     assert_eq!(peers.settle(SECRETS, 7), [], "and DaemonLost only once");
     let restarted = PeerChange::Restarted { name: SECRETS, old: "a".into(), new: "b".into() };
