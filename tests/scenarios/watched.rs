@@ -33,7 +33,9 @@ pub struct Watcher {
 
 impl Watcher {
     pub fn start(session: &Session, words: &[&str]) -> Self {
-        let mut command = Command::new(program("sesame"));
+        // Whoever runs the tests may ignore SIGHUP, as nohup does, and so would their children.
+        let mut command = Command::new("/usr/bin/env");
+        command.arg("--default-signal=HUP").arg(program("sesame"));
         command.args(words).env_clear().envs(session.home.environment()).current_dir(session.home.path());
         command.env("DBUS_SESSION_BUS_ADDRESS", session.bus.address());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
