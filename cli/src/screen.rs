@@ -1,6 +1,11 @@
 //! A terminal that shows one text, drawn over in place: no flicker, no line left over, whatever its size.
 
-use rustix::{stdio::stdout, termios::tcgetwinsize};
+use std::env;
+
+use rustix::{
+    stdio::stdout,
+    termios::{isatty, tcgetwinsize},
+};
 
 /// The other screen, without cursor; what is still too long is cut by the terminal.
 pub const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l\u{1b}[?7l";
@@ -13,6 +18,11 @@ pub const LEAVE: &str = "\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l";
 pub struct Size {
     pub rows: usize,
     pub columns: usize,
+}
+
+/// Whether standard output is a terminal that obeys sequences: a dumb one, as in an editor, does not (terminfo(5)).
+pub fn is_there() -> bool {
+    isatty(stdout()) && env::var_os("TERM").is_some_and(|kind| !kind.is_empty() && kind != "dumb")
 }
 
 /// The size of the terminal at standard output.

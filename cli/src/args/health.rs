@@ -114,6 +114,7 @@ pub struct Check {
     /// Count only this profile's vault; may be given several times
     #[arg(short, long = "profile", value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
     pub profiles: Vec<ProfileName>,
+    // By the plugins' guidelines it has a letter, which no other command's has.
     /// Seconds to wait for an answer: 2 where left out
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,

@@ -72,11 +72,11 @@ pub(super) async fn look(bus: &Bus, patience: Duration, diagnosis: &mut Diagnosi
         // Where the bus does not tell, nothing is said to be missing.
         let activatable = names.as_ref().map_or(true, |names| names.iter().any(|name| name == daemon.name));
         let owner = owner(bus, daemon, patience).await;
+        let mut lost_socket = None;
         if daemon.name == secrets::NAME {
             running.secrets = owner.as_ref().map(|owner| owner.pid);
+            lost_socket = places::private_socket().ok().filter(|socket| !fs::exists(socket).unwrap_or(true));
         }
-        let socket = places::private_socket().ok().filter(|_| daemon.name == secrets::NAME);
-        let lost_socket = socket.filter(|socket| !fs::exists(socket).unwrap_or(true));
         diagnosis.add(findings(&Facts { daemon, unit, activatable, fresh, owner, lost_socket }));
     }
     if running.secrets.is_some() {

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use rustix::{stdio::stdout, termios::isatty};
+use crate::screen;
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -40,8 +40,7 @@ impl Paint {
     pub fn for_output(when: When) -> Self {
         let set = |variable| env::var_os(variable).filter(|value| !value.is_empty());
         let forced = set("CLICOLOR_FORCE").is_some_and(|value| value != "0");
-        let terminal = || isatty(stdout()) && set("TERM").is_some_and(|kind| kind != "dumb");
-        Self::decide(when, set("NO_COLOR").is_some(), forced, terminal)
+        Self::decide(when, set("NO_COLOR").is_some(), forced, screen::is_there)
     }
 
     /// Decides for a file.

@@ -77,15 +77,14 @@ impl<S: Send + Sync + 'static> Life<S> {
         tokio::spawn(self.configuration.follow(look, self.on_configuration));
         // What only the start needed.
         process_memory::give_back();
-        let end = tokio::select! {
+        tokio::select! {
             stopped = asked_to_stop() => {
                 notifier.tell(&[NotifyState::Stopping]);
                 Ok(stopped?)
             }
             // systemd, which has lost it too, hears nothing of this now: see `Failure::lost_bus`.
-            () = self.connection.closed() => Err(Failure::lost_bus(&BusError::Lost)),
-        };
-        end
+            () = self.connection.closed() => Err(Failure::lost_bus(BusError::Lost)),
+        }
     }
 }
 

@@ -110,7 +110,7 @@ impl Outbox {
 async fn deliver(connection: Connection, mut items: mpsc::UnboundedReceiver<Item>, queue: Arc<Queue>) {
     while let Some(first) = items.recv().await {
         if matches!(first, Item::Soon(_)) {
-            // Both ends of it are one.
+            // Whichever comes first.
             let _ = timeout(SOON, queue.hurry.notified()).await;
         }
         let mut next = Some(first);

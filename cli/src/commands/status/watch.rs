@@ -1,12 +1,8 @@
 //! `sesame status --watch`: the status again at each change, drawn over in place on a terminal.
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
-use rustix::{
-    process::{Signal as Raw, getpid, kill_process},
-    stdio::stdout,
-    termios::isatty,
-};
+use rustix::process::{Signal as Raw, getpid, kill_process};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Interval, interval},
@@ -32,9 +28,7 @@ pub(super) async fn run(args: &Status, paint: Paint) -> Result<Code, Failure> {
         return Err(Error::Usage("prometheus under --watch needs --output FILE".into()).during(WHAT));
     }
     let mut end = End::listen(Interrupt::Ends).during(WHAT)?;
-    // A dumb terminal, as in an editor, has no places to write to (terminfo(5)).
-    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-    let is_screen = args.output.is_none() && args.format == Format::Text && isatty(stdout()) && !is_dumb;
+    let is_screen = args.output.is_none() && args.format == Format::Text && screen::is_there();
     if is_screen { on_screen(args, paint, &mut end).await } else { in_lines(args, paint, &mut end).await }
 }
 
